@@ -1,0 +1,76 @@
+/** Structured logs. pino writes them; what must never be written is cut here. */
+import { pino, type DestinationStream } from 'pino';
+
+export type LogFields = Readonly<Record<string, unknown>>;
+
+export interface Log {
+  debug(message: string, fields?: LogFields): void;
+  info(message: string, fields?: LogFields): void;
+  warn(message: string, fields?: LogFields): void;
+  error(message: string, fields?: LogFields): void;
+  /** A log whose every line carries `fields` too. */
+  child(fields: LogFields): Log;
+}
+
+export const logLevels = ['debug', 'info', 'warn', 'error', 'silent'] as const;
+export type LogLevel = (typeof logLevels)[number];
+
+/** Names of fields that hold secrets; their values never reach a log, at any depth that `redacted` walks. */
+const secretName =
+  /secret|private|passw|passphrase|token|cookie|seed|share|psk|credential|prf|(?:^|_|\b)key$|(?:Secret|Private|Client|Master|Signing|Session)Key$/i;
+/** Names that match the above and are public by nature. */
+const publicName = /public|blindedKey|_?fingerprint/i;
+const maximumDepth = 6;
+const maximumText = 4096;
+
+/** A copy of `value` fit for a log: secrets cut by name, byte arrays by type, long texts by length, deep trees by depth. */
+export function redacted(value: unknown, name = '', depth = 0): unknown {
+  if (secretName.test(name) && !publicName.test(name)) return '[redacted]';
+  if (typeof value === 'string') {
+    const cut = value.replace(/== ed25519v1-secret[\s\S]*/, '[redacted]');
+    return cut.length > maximumText ? `${cut.slice(0, maximumText)}… (${cut.length} characters)` : cut;
+  }
+  if (typeof value === 'bigint') return value.toString();
+  if (typeof value !== 'object' || value === null) return value;
+  if (value instanceof Uint8Array) return `[${value.length} bytes]`;
+  if (depth >= maximumDepth) return '[…]';
+  if (value instanceof Error) {
+    const { code, remedy } = value as { code?: unknown; remedy?: unknown };
+    return { message: redacted(value.message), ...(code ? { code } : {}), ...(remedy ? { remedy } : {}) };
+  }
+  if (Array.isArray(value)) return value.map((item) => redacted(item, '', depth + 1));
+  if (value instanceof Map || value instanceof Set) return redacted([...value], '', depth + 1);
+  return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, redacted(item, key, depth + 1)]));
+}
+
+/** A log that writes JSON lines to `destination`. `now` gives Unix milliseconds. */
+export function createLog(destination: DestinationStream, level: LogLevel, now: () => number): Log {
+  const root = pino(
+    {
+      level,
+      base: null,
+      messageKey: 'message',
+      formatters: { level: (label) => ({ level: label }) },
+      timestamp: () => `,"time":"${new Date(now()).toISOString()}"`,
+    },
+    destination,
+  );
+  const wrap = (logger: typeof root): Log => {
+    const at =
+      (name: 'debug' | 'info' | 'warn' | 'error') =>
+      (message: string, fields: LogFields = {}): void => {
+        if (logger.isLevelEnabled(name)) logger[name](redacted(fields) as object, message);
+      };
+    return {
+      debug: at('debug'),
+      info: at('info'),
+      warn: at('warn'),
+      error: at('error'),
+      child: (fields) => wrap(logger.child(redacted(fields) as Record<string, unknown>)),
+    };
+  };
+  return wrap(root);
+}
+
+const nothing = (): void => undefined;
+export const silentLog: Log = { debug: nothing, info: nothing, warn: nothing, error: nothing, child: () => silentLog };

@@ -1,0 +1,96 @@
+/** Stream sockets. The only place that opens one; simulations pass an in-memory net on a virtual clock. */
+import { chmod, unlink } from 'node:fs/promises';
+import { createServer, connect as connectSocket, type Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
+
+/** Where a stream socket listens: TCP, or a unix socket's path. */
+export type Endpoint = { readonly host: string; readonly port: number } | { readonly path: string };
+
+export interface Listener {
+  /** The endpoint in use: with port 0 asked for, the port that was given. */
+  readonly endpoint: Endpoint;
+  /** Stops listening and destroys what was accepted. */
+  close(): Promise<void>;
+}
+
+export interface Net {
+  connect(endpoint: Endpoint, signal?: AbortSignal): Promise<Duplex>;
+  /** Listens; a unix socket is made with mode 0600. */
+  listen(endpoint: Endpoint, accept: (stream: Duplex) => void): Promise<Listener>;
+}
+
+/**
+ * Reads `host:port`, `[ipv6]:port`, `unix:/path` or `/path`, torrc's forms for ControlPort and SocksPort.
+ * Returns undefined when it is none of them.
+ */
+export function parseEndpoint(text: string): Endpoint | undefined {
+  const path = /^(?:unix:)?(\/.+)$/.exec(text)?.[1];
+  if (path !== undefined) return { path };
+  const match = /^(?:\[([0-9a-fA-F:.]+)\]|([^:\s[\]]+)):(\d{1,5})$/.exec(text);
+  const port = Number(match?.[3]);
+  const host = match?.[1] ?? match?.[2];
+  return host !== undefined && port >= 0 && port <= 65_535 ? { host, port } : undefined;
+}
+
+/** The text form that parseEndpoint reads back. */
+export function formatEndpoint(endpoint: Endpoint): string {
+  if ('path' in endpoint) return `unix:${endpoint.path}`;
+  return endpoint.host.includes(':') ? `[${endpoint.host}]:${endpoint.port}` : `${endpoint.host}:${endpoint.port}`;
+}
+
+export const systemNet: Net = {
+  connect: (endpoint, signal) =>
+    new Promise((resolve, reject) => {
+      const socket = connectSocket({ ...endpoint, allowHalfOpen: false });
+      const settle = (): void => {
+        signal?.removeEventListener('abort', onAbort);
+        socket.off('error', onError);
+      };
+      const onError = (error: Error): void => {
+        settle();
+        reject(error);
+      };
+      const onAbort = (): void => {
+        settle();
+        socket.destroy();
+        reject(signal?.reason as Error);
+      };
+      if (signal?.aborted) {
+        onAbort();
+        return;
+      }
+      signal?.addEventListener('abort', onAbort, { once: true });
+      socket.once('error', onError);
+      socket.once('connect', () => {
+        settle();
+        socket.setNoDelay(true);
+        resolve(socket);
+      });
+    }),
+
+  listen: async (endpoint, accept) => {
+    const open = new Set<Socket>();
+    const server = createServer({ noDelay: true }, (socket) => {
+      open.add(socket);
+      socket.once('close', () => open.delete(socket));
+      accept(socket);
+    });
+    await new Promise<void>((resolve, reject) => {
+      server.once('error', reject);
+      server.listen({ ...endpoint }, () => {
+        server.off('error', reject);
+        resolve();
+      });
+    });
+    if ('path' in endpoint) await chmod(endpoint.path, 0o600);
+    const bound = server.address();
+    return {
+      endpoint: typeof bound === 'object' && bound ? { host: bound.address, port: bound.port } : endpoint,
+      close: async () => {
+        for (const socket of open) socket.destroy();
+        await new Promise<void>((resolve) => server.close(() => resolve()));
+        if ('path' in endpoint) await unlink(endpoint.path).catch(() => undefined);
+      },
+    };
+  },
+};

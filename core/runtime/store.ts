@@ -1,0 +1,67 @@
+/** Files. The only place that touches a disk; simulations pass one that lives in memory. */
+import { chmod, mkdir, open, readFile, readdir, rename, rm } from 'node:fs/promises';
+import { dirname } from 'node:path';
+
+export interface Store {
+  /** The file's bytes, or undefined when there is none. */
+  read(path: string): Promise<Uint8Array | undefined>;
+  /** Replaces the file as a whole, durably: after a crash it is the old one or the new one. Mode 0600 unless said otherwise. */
+  write(path: string, data: Uint8Array | string, mode?: number): Promise<void>;
+  /** Makes the directory and its parents; mode 0700 unless said otherwise. */
+  makeDirectory(path: string, mode?: number): Promise<void>;
+  /** Removes a file or a whole directory; it need not exist. */
+  remove(path: string): Promise<void>;
+  /** The names in a directory, sorted; empty when there is none. */
+  list(path: string): Promise<string[]>;
+}
+
+function absent(error: unknown): boolean {
+  return (error as NodeJS.ErrnoException).code === 'ENOENT';
+}
+
+let serial = 0;
+
+export const systemStore: Store = {
+  read: async (path) => {
+    try {
+      return new Uint8Array(await readFile(path));
+    } catch (error) {
+      if (absent(error)) return undefined;
+      throw error;
+    }
+  },
+
+  write: async (path, data, mode = 0o600) => {
+    const temporary = `${path}.${process.pid}-${serial++}.new`;
+    try {
+      const file = await open(temporary, 'wx', mode);
+      try {
+        await file.writeFile(data);
+        await file.sync();
+      } finally {
+        await file.close();
+      }
+      await rename(temporary, path);
+      const directory = await open(dirname(path), 'r');
+      await directory.sync().finally(() => directory.close());
+    } catch (error) {
+      await rm(temporary, { force: true });
+      throw error;
+    }
+  },
+
+  makeDirectory: async (path, mode = 0o700) => {
+    if ((await mkdir(path, { recursive: true, mode })) !== undefined) await chmod(path, mode);
+  },
+
+  remove: (path) => rm(path, { recursive: true, force: true }),
+
+  list: async (path) => {
+    try {
+      return (await readdir(path)).sort();
+    } catch (error) {
+      if (absent(error)) return [];
+      throw error;
+    }
+  },
+};
