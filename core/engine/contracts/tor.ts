@@ -2,24 +2,13 @@
  * What the rest of Chimera may ask of a tor process. The `tor` plugin gives it over the control protocol;
  * nothing here knows whether the tor is Debian's or the embedded network's.
  */
-import type { ConsensusTimes, OnionAddress, PeriodRules, Relay, RingRules, SharedRandom } from '../../onion/index.ts';
+import type { OnionAddress } from '../../onion/index.ts';
+import type { Consensus } from '../../pipeline/model.ts';
 import type { Endpoint } from '../../runtime/index.ts';
 import { contract } from '../contract.ts';
 
 /** `connecting` from the start and after a loss, `ready` once authenticated, `closed` for good. */
 export type TorState = 'connecting' | 'ready' | 'closed';
-
-/** What of the consensus the onion protocol needs. The same object as long as the consensus is the same. */
-export interface Consensus {
-  readonly times: ConsensusTimes;
-  readonly rules: PeriodRules;
-  readonly ringRules: RingRules;
-  readonly sharedRandom: SharedRandom;
-  /** Relays that may be on an HSDir ring: flag HSDir, protover HSDir=2, ed25519 identity known. */
-  readonly hsdirs: readonly Relay[];
-  /** Consensus parameter cc_sendme_inc, in cells. */
-  readonly sendmeIncrement: number;
-}
 
 export interface HsdirUpload {
   readonly fingerprint: string;
