@@ -8,11 +8,37 @@ export const errorCodes = {
   // core/onion
   ONION_ADDRESS: 'a text is not a v3 onion address',
   ONION_CERTIFICATE: 'an Ed25519 certificate is malformed, expired or not signed by whom it should be',
+  ONION_CONSENSUS: 'consensus times that make no time period',
   ONION_DESCRIPTOR: 'a descriptor is malformed, or breaks a limit of the protocol',
   ONION_DECRYPT: 'a descriptor layer could not be decrypted with the keys given',
   ONION_KEY_FILE: 'a file is not the Tor key file that it should be',
+  ONION_REVISION: 'a revision counter cannot be made: the epoch is out of range, or a later one has published',
   ONION_SIGNATURE: 'a signature does not verify',
   ONION_WRONG_SERVICE: 'a descriptor is genuine but belongs to another service or time period',
+  // core/pipeline
+  CYCLE_BAD_MERGE: 'a merge policy returned something that may not be published',
+  CYCLE_NEVER_ZERO: 'a plugin left no introduction point although some are known, and was overruled',
+  CYCLE_NOT_ACCEPTED: 'no HSDir took the descriptor',
+  CYCLE_NO_CANDIDATES: 'no head has an introduction point that could be published',
+  CYCLE_STEP_LATE: 'a step of the publish cycle was not done within its deadline',
+  CYCLE_UNANSWERED: 'a hook that needs an answer had none',
+  STATE_FILE: 'a state file is damaged or cannot be written',
+  // core/engine
+  ENGINE_CONTRACT:
+    'the plugins of a preset do not fit together: a contract is missing, given twice, or needed in a circle',
+  ENGINE_LATE: 'a plugin registered something after the start, when hooks are frozen',
+  ENGINE_PLUGIN: 'a plugin failed to start, or is not a plugin',
+  ENGINE_STOPPED: 'the node is stopping and takes no further request',
+  // core/config
+  CONFIG_INVALID: 'a setting in the configuration is unknown or has a bad value',
+  CONFIG_UNREADABLE: 'the configuration file is missing or cannot be parsed',
+  // test/kit/network
+  LAB_BOOTSTRAP: 'a tor of the private network did not bootstrap in time',
+  LAB_NO_CONSENSUS: 'the authorities of the private network made no complete consensus in time',
+  LAB_STOPPED: 'the private network has been stopped',
+  LAB_TOR_EXITED: 'a tor of the private network, or a program that it needs, has ended by itself',
+  LAB_TOR_MISSING: 'the system has no `tor` that could be started',
+  LAB_TOR_SILENT: 'the control port of a tor of the private network does not answer',
 } as const satisfies Record<string, string>;
 
 export type ErrorCode = keyof typeof errorCodes;

@@ -32,4 +32,5 @@ export * from './log.ts';
 export * from './net.ts';
 export * from './process.ts';
 export * from './random.ts';
+export * from './self.ts';
 export * from './store.ts';

@@ -15,9 +15,17 @@ export interface ChildProcess {
   kill(signal?: NodeJS.Signals): void;
 }
 
+export interface ProcessOptions {
+  readonly cwd?: string;
+  /** Variables set on top of this process' own environment. */
+  readonly environment?: Readonly<Record<string, string>>;
+  /** What the process reads on its standard input; without it, nothing. */
+  readonly input?: string;
+}
+
 export interface Processes {
   /** Starts `command` without a shell. Rejects when it cannot be started. */
-  start(command: string, args: readonly string[], options?: { readonly cwd?: string }): Promise<ChildProcess>;
+  start(command: string, args: readonly string[], options?: ProcessOptions): Promise<ChildProcess>;
 }
 
 const outputLimit = 65_536;
@@ -25,7 +33,14 @@ const outputLimit = 65_536;
 export const systemProcesses: Processes = {
   start: (command, args, options = {}) =>
     new Promise((resolve, reject) => {
-      const child = spawn(command, args, { ...options, stdio: ['ignore', 'pipe', 'pipe'] });
+      const child = spawn(command, args, {
+        ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
+        env: { ...process.env, ...options.environment },
+        stdio: ['pipe', 'pipe', 'pipe'],
+      });
+      // A process that does not read its input may end before it is written.
+      child.stdin.on('error', () => undefined);
+      child.stdin.end(options.input ?? '');
       let text = '';
       const keep = (chunk: Buffer): void => {
         text = (text + chunk.toString('utf8')).slice(-outputLimit);

@@ -1,0 +1,59 @@
+/** The keys of a directory authority: its v3 identity and certificate by tor-gencert, its relay identity by tor. */
+import { ChimeraError } from '../../../../core/errors.ts';
+import type { Runtime } from '../../../../core/runtime/index.ts';
+import { runProgram } from './program.ts';
+import type { AuthorityFacts } from './torrc.ts';
+
+/**
+ * Makes the keys below `dataDirectory`, where the authority will look for them.
+ * The passphrase that tor-gencert insists on guards a key that is never used again and dies with the directory.
+ */
+export async function makeAuthorityKeys(
+  runtime: Runtime,
+  torCommand: string,
+  dataDirectory: string,
+  ports: Pick<AuthorityFacts, 'name' | 'orPort' | 'dirPort'>,
+): Promise<AuthorityFacts> {
+  const keys = `${dataDirectory}/keys`;
+  await runtime.store.makeDirectory(keys);
+  await Promise.all([
+    runProgram(
+      runtime,
+      gencertBeside(torCommand),
+      [
+        '--create-identity-key',
+        ...['-m', '12', '-a', `127.0.0.1:${ports.dirPort}`, '--passphrase-fd', '0'],
+        ...['-i', `${keys}/authority_identity_key`],
+        ...['-s', `${keys}/authority_signing_key`],
+        ...['-c', `${keys}/authority_certificate`],
+      ],
+      { input: `${Buffer.from(runtime.random.bytes(16)).toString('hex')}\n` },
+    ),
+    runProgram(runtime, torCommand, [
+      ...['--defaults-torrc', '/dev/null', '-f', '/dev/null', '--ignore-missing-torrc'],
+      ...['--DataDirectory', dataDirectory, '--ORPort', String(ports.orPort), '--Nickname', ports.name],
+      ...['--list-fingerprint', '--quiet'],
+    ]),
+  ]);
+  return {
+    ...ports,
+    v3Identity: await fingerprintIn(runtime, `${keys}/authority_certificate`, /^fingerprint ([0-9A-F]{40})$/m),
+    fingerprint: await fingerprintIn(runtime, `${dataDirectory}/fingerprint`, / ([0-9A-F]{40})\s*$/),
+  };
+}
+
+/** tor-gencert lies where tor lies. */
+function gencertBeside(torCommand: string): string {
+  return torCommand.includes('/') ? torCommand.replace(/[^/]+$/, 'tor-gencert') : 'tor-gencert';
+}
+
+async function fingerprintIn(runtime: Runtime, path: string, pattern: RegExp): Promise<string> {
+  const bytes = await runtime.store.read(path);
+  const found = bytes && pattern.exec(Buffer.from(bytes).toString('utf8'))?.[1];
+  if (!found) {
+    throw new ChimeraError('LAB_TOR_EXITED', `tor left no fingerprint in ${path}`, {
+      remedy: 'Check that `tor` and `tor-gencert` are of the same package, 0.4.7 or newer.',
+    });
+  }
+  return found;
+}

@@ -1,0 +1,300 @@
+/**
+ * Starts authorities and relays, then clients and heads as asked, follows the network until onion services work, and
+ * leaves nothing behind.
+ */
+import { ChimeraError } from '../../../../core/errors.ts';
+import { systemSelf, type Endpoint, type Runtime, type Self } from '../../../../core/runtime/index.ts';
+import type { AddTorOptions, TorInstance, TorNetwork, TorrcOptions } from '../network.ts';
+import { makeAuthorityKeys } from './authority-keys.ts';
+import { freePorts } from './ports.ts';
+import { TorProcess, dataDirectoryIn } from './tor-process.ts';
+import {
+  authorityOptions,
+  commonOptions,
+  relayOptions,
+  torrcText,
+  type AuthorityFacts,
+  type VotingTimes,
+} from './torrc.ts';
+import { makeWorkspace } from './workspace.ts';
+
+export interface PrivateNetworkOptions {
+  /** Default 3. */
+  readonly authorities?: number;
+  /** Beside the authorities; every relay is an HSDir. Default 5; 17 give the 20 HSDirs that placement needs. */
+  readonly relays?: number;
+  /** The program, by name or path. Default `tor`. */
+  readonly tor?: string;
+  /** How long `ready` waits for a consensus with every relay. Default 120 s. */
+  readonly consensusLimitMs?: number;
+  /** How long a tor may take to bootstrap after that. Default 120 s. */
+  readonly bootstrapLimitMs?: number;
+  /** Leaves the directory with every torrc and log. Default false. */
+  readonly keep?: boolean;
+  readonly progress?: (text: string) => void;
+  /** Gives up the start, and stops the network, when aborted. */
+  readonly signal?: AbortSignal;
+}
+
+/**
+ * OnionBalance's `--is-testnet` takes an interval of 20 s for granted: a network with another is not one for it.
+ * The first consensus may come at any multiple of the initial interval, so a start need not wait for a full one.
+ */
+const times: VotingTimes = { votingSeconds: 20, initialVotingSeconds: 5 };
+/** Below this many seconds before the authorities vote, relays started now would miss the vote. */
+const startBeforeVoteSeconds = 2;
+const consensusPollMs = 200;
+
+export interface PrivateNetwork extends TorNetwork {
+  readonly kind: 'real';
+  /** The authorities and relays. */
+  readonly relays: readonly TorInstance[];
+  readonly directory: string;
+}
+
+/** Resolves when authorities and relays have been started; `ready()` waits until they work. */
+export async function startPrivateNetwork(
+  runtime: Runtime,
+  options: PrivateNetworkOptions = {},
+  self: Self = systemSelf,
+): Promise<PrivateNetwork> {
+  const directory = await makeWorkspace(runtime, self);
+  const network = new Network(runtime, self, options, directory);
+  const onAbort = (): void => void network.stop();
+  options.signal?.addEventListener('abort', onAbort, { once: true });
+  try {
+    await network.start();
+    options.signal?.throwIfAborted();
+    return network;
+  } catch (error) {
+    await network.stop();
+    throw error;
+  } finally {
+    options.signal?.removeEventListener('abort', onAbort);
+  }
+}
+
+class Network implements PrivateNetwork {
+  readonly kind = 'real';
+  readonly votingSeconds = times.votingSeconds;
+  readonly hsdirCount: number;
+  readonly directory: string;
+  readonly relays: TorProcess[] = [];
+  readonly tors: TorProcess[] = [];
+  readonly #runtime: Runtime;
+  readonly #self: Self;
+  readonly #options: PrivateNetworkOptions;
+  readonly #authorityCount: number;
+  readonly #listeners = new Set<(text: string) => void>();
+  readonly #startedAtMs: number;
+  readonly #release: () => void;
+  #authorities: AuthorityFacts[] = [];
+  #live: Promise<void> | undefined;
+  #isLive = false;
+  #failure: ChimeraError | undefined;
+  #stopped: Promise<void> | undefined;
+
+  constructor(runtime: Runtime, self: Self, options: PrivateNetworkOptions, directory: string) {
+    this.#runtime = runtime;
+    this.#self = self;
+    this.#options = options;
+    this.directory = directory;
+    this.#authorityCount = options.authorities ?? 3;
+    this.hsdirCount = this.#authorityCount + (options.relays ?? 5);
+    this.#startedAtMs = runtime.clock.monotonic();
+    if (options.progress) this.#listeners.add(options.progress);
+    this.#release = self.atEnd(() => ({
+      kill: this.#all()
+        .map((tor) => tor.pid)
+        .filter((pid) => pid !== undefined),
+      remove: options.keep ? [] : [directory],
+    }));
+  }
+
+  async start(): Promise<void> {
+    const ports = await freePorts(this.#runtime, this.#authorityCount + 2 * this.hsdirCount);
+    const port = (): number => ports.pop() as number;
+    this.#tell(`making the keys of ${this.#authorityCount} authorities`);
+    this.#authorities = await Promise.all(
+      Array.from({ length: this.#authorityCount }, (_, index) => {
+        const name = `auth${index}`;
+        return makeAuthorityKeys(this.#runtime, this.#command, dataDirectoryIn(this.#home(name)), {
+          name,
+          orPort: port(),
+          dirPort: port(),
+        });
+      }),
+    );
+    this.#refuseWhenStopped();
+    await this.#awaitGoodMoment();
+    this.#tell(`starting ${this.#authorityCount} authorities and ${this.hsdirCount - this.#authorityCount} relays`);
+    for (const authority of this.#authorities) {
+      const options = [relayOptions(authority.name, authority.orPort), authorityOptions(authority.dirPort, times)];
+      this.relays.push(this.#process(authority.name, port(), undefined, () => options, true));
+    }
+    for (let index = 0; index < this.hsdirCount - this.#authorityCount; index++) {
+      const options = [relayOptions(`relay${index}`, port())];
+      this.relays.push(this.#process(`relay${index}`, port(), undefined, () => options, true));
+    }
+    // Authorities first: a relay uploads its descriptor once, as soon as it is up.
+    for (const relay of this.relays) {
+      await relay.launch();
+      this.#refuseWhenStopped();
+    }
+  }
+
+  async addTor({ name, socks = false, config = {} }: AddTorOptions): Promise<TorInstance> {
+    this.#refuseWhenStopped();
+    const [controlPort, socksPort] = (await freePorts(this.#runtime, 2)) as [number, number];
+    const endpoint = socks ? { host: '127.0.0.1', port: socksPort } : undefined;
+    // A client that looks for a consensus before there is one backs off, and then misses its coming by many seconds.
+    const held: TorrcOptions = { DisableNetwork: '1' };
+    const tor = this.#process(
+      name,
+      controlPort,
+      endpoint,
+      () => [socks ? { SocksPort: `127.0.0.1:${socksPort}` } : {}, config, this.#isLive ? {} : held],
+      false,
+    );
+    this.tors.push(tor);
+    await tor.launch();
+    await tor.answering();
+    void this.#becomeLive()
+      .then(
+        () => ('DisableNetwork' in config ? undefined : tor.ask('SETCONF DisableNetwork=0')),
+        () => undefined,
+      )
+      .catch(() => undefined);
+    return tor;
+  }
+
+  async ready(progress?: (text: string) => void): Promise<void> {
+    if (progress) this.#listeners.add(progress);
+    try {
+      await this.#becomeLive();
+      await Promise.all(this.tors.filter((tor) => tor.running).map((tor) => tor.bootstrapped()));
+      if (this.tors.length > 0) this.#tell(`bootstrapped: ${this.tors.map((tor) => tor.name).join(', ')}`);
+    } finally {
+      if (progress) this.#listeners.delete(progress);
+    }
+  }
+
+  stop(): Promise<void> {
+    this.#stopped ??= this.#stopAll();
+    return this.#stopped;
+  }
+
+  async #stopAll(): Promise<void> {
+    await Promise.all(this.#all().map((tor) => tor.kill()));
+    if (!this.#options.keep) await this.#runtime.store.remove(this.directory);
+    this.#release();
+    this.#tell(this.#options.keep ? `stopped; left ${this.directory}` : 'stopped');
+  }
+
+  get #command(): string {
+    return this.#options.tor ?? 'tor';
+  }
+
+  #all(): TorProcess[] {
+    return [...this.relays, ...this.tors];
+  }
+
+  #home(name: string): string {
+    return `${this.directory}/${name}`;
+  }
+
+  #process(
+    name: string,
+    controlPort: number,
+    socks: Endpoint | undefined,
+    options: () => readonly TorrcOptions[],
+    essential: boolean,
+  ): TorProcess {
+    const directory = this.#home(name);
+    return new TorProcess({
+      runtime: this.#runtime,
+      command: this.#command,
+      name,
+      directory,
+      control: { host: '127.0.0.1', port: controlPort },
+      socks,
+      torrc: () =>
+        torrcText(
+          commonOptions(dataDirectoryIn(directory), controlPort, this.#authorities, this.#self.pid),
+          ...options(),
+        ),
+      live: () => this.#becomeLive(),
+      bootstrapLimitMs: this.#options.bootstrapLimitMs ?? 120_000,
+      died: (error) => {
+        if (this.#stopped) return;
+        if (essential) this.#failure ??= error;
+        this.#tell(`tor ${name} has ended by itself`);
+      },
+    });
+  }
+
+  /** Sleeps over the end of an initial interval in which relays started now would be too late for the vote. */
+  async #awaitGoodMoment(): Promise<void> {
+    const { clock } = this.#runtime;
+    const interval = times.initialVotingSeconds;
+    // Tor gives a quarter of so short an interval to the voting and a quarter to the signatures, in whole seconds.
+    const voteSeconds = interval - 2 * Math.floor(interval / 4);
+    const into = (clock.now() / 1000) % interval;
+    if (into > voteSeconds - startBeforeVoteSeconds && into < voteSeconds) {
+      await clock.sleep((voteSeconds - into) * 1000);
+    }
+  }
+
+  #becomeLive(): Promise<void> {
+    this.#live ??= this.#awaitConsensus();
+    return this.#live;
+  }
+
+  async #awaitConsensus(): Promise<void> {
+    const { clock } = this.#runtime;
+    const limitMs = this.#options.consensusLimitMs ?? 120_000;
+    const end = clock.monotonic() + limitMs;
+    const authority = this.relays[0] as TorProcess;
+    let seen = 0;
+    this.#tell('waiting for the first consensus');
+    for (;;) {
+      if (this.#failure) throw this.#failure;
+      this.#refuseWhenStopped();
+      const hsdirs = await countHsdirs(authority);
+      if (hsdirs > 0 && hsdirs !== seen) this.#tell(`a consensus with ${hsdirs} of ${this.hsdirCount} HSDirs`);
+      seen = hsdirs;
+      if (hsdirs >= this.hsdirCount) break;
+      if (clock.monotonic() > end) {
+        throw new ChimeraError(
+          'LAB_NO_CONSENSUS',
+          `the authorities made no consensus with ${this.hsdirCount} HSDirs within ${limitMs / 1000} s; the last had ${hsdirs}`,
+          { remedy: 'Free some processor time or start fewer relays; `keep` leaves the logs to be read.' },
+        );
+      }
+      await clock.sleep(consensusPollMs);
+    }
+    this.#isLive = true;
+  }
+
+  #refuseWhenStopped(): void {
+    if (!this.#stopped) return;
+    throw new ChimeraError('LAB_STOPPED', 'the private Tor network has been stopped', {
+      remedy: 'Start another one.',
+    });
+  }
+
+  #tell(text: string): void {
+    const seconds = ((this.#runtime.clock.monotonic() - this.#startedAtMs) / 1000).toFixed(1);
+    for (const listener of this.#listeners) listener(`${seconds} s: ${text}`);
+  }
+}
+
+/** HSDirs in the consensus that this tor holds; 0 while it has none or does not answer. */
+async function countHsdirs(tor: TorProcess): Promise<number> {
+  try {
+    const entries = await tor.ask('GETINFO ns/all');
+    return entries.split('\n').filter((line) => line.startsWith('s ') && line.split(' ').includes('HSDir')).length;
+  } catch {
+    return 0;
+  }
+}

@@ -1,0 +1,94 @@
+/** The torrc of each kind of tor in a private network. Pure texts; docs/lab.md says why each unusual line is there. */
+import type { TorrcOptions } from '../network.ts';
+
+export interface AuthorityFacts {
+  readonly name: string;
+  readonly orPort: number;
+  readonly dirPort: number;
+  /** Of the authority's certificate, 40 hex characters. */
+  readonly v3Identity: string;
+  /** Of its relay identity, 40 hex characters. */
+  readonly fingerprint: string;
+}
+
+export interface VotingTimes {
+  /** Seconds between two consensuses. */
+  readonly votingSeconds: number;
+  /** The same until there is a first consensus. */
+  readonly initialVotingSeconds: number;
+}
+
+/** What every tor of the network has. */
+export function commonOptions(
+  dataDirectory: string,
+  controlPort: number,
+  authorities: readonly AuthorityFacts[],
+  owner: number,
+): TorrcOptions {
+  return {
+    TestingTorNetwork: '1',
+    DirAuthority: authorities.map(
+      ({ name, orPort, dirPort, v3Identity, fingerprint }) =>
+        `${name} orport=${orPort} no-v2 v3ident=${v3Identity} 127.0.0.1:${dirPort} ${fingerprint}`,
+    ),
+    DataDirectory: dataDirectory,
+    ControlPort: `127.0.0.1:${controlPort}`,
+    CookieAuthentication: '1',
+    SocksPort: '0',
+    __OwningControllerProcess: String(owner),
+    PathsNeededToBuildCircuits: '0.67',
+    AddressDisableIPv6: '1',
+    ShutdownWaitLength: '0',
+    GeoIPFile: '/dev/null',
+    GeoIPv6File: '/dev/null',
+    NumCPUs: '1',
+    Log: ['notice stdout', `notice file ${dataDirectory}/tor.log`],
+    SafeLogging: '0',
+  };
+}
+
+/** What a relay has beside, an authority included. */
+export function relayOptions(nickname: string, orPort: number): TorrcOptions {
+  return {
+    Nickname: nickname,
+    ContactInfo: 'none',
+    Address: '127.0.0.1',
+    ORPort: `127.0.0.1:${orPort} IPv4Only`,
+    AssumeReachable: '1',
+    PublishServerDescriptor: '1',
+    ServerDNSAllowBrokenConfig: '1',
+    ServerDNSDetectHijacking: '0',
+    DoSCircuitCreationEnabled: '0',
+    DoSConnectionEnabled: '0',
+  };
+}
+
+/** What an authority has beside that. */
+export function authorityOptions(dirPort: number, times: VotingTimes): TorrcOptions {
+  return {
+    DirPort: `127.0.0.1:${dirPort}`,
+    AuthoritativeDirectory: '1',
+    V3AuthoritativeDirectory: '1',
+    V3AuthVotingInterval: `${times.votingSeconds} seconds`,
+    V3AuthVoteDelay: '4 seconds',
+    V3AuthDistDelay: '4 seconds',
+    V3AuthNIntervalsValid: '3',
+    TestingV3AuthInitialVotingInterval: `${times.initialVotingSeconds} seconds`,
+    TestingV3AuthInitialVoteDelay: '2 seconds',
+    TestingV3AuthInitialDistDelay: '2 seconds',
+    AuthDirTestReachability: '0',
+    TestingDirAuthVoteExit: '*',
+    TestingDirAuthVoteHSDir: '*',
+    TestingDirAuthVoteGuard: '*',
+    TestingMinExitFlagThreshold: '0',
+    MinUptimeHidServDirectoryV2: '0 minutes',
+  };
+}
+
+/** A torrc file's text: options of the later sets replace those of the earlier. */
+export function torrcText(...sets: readonly TorrcOptions[]): string {
+  const lines = Object.entries(Object.assign({}, ...sets) as TorrcOptions).flatMap(([name, value]) =>
+    (typeof value === 'string' ? [value] : value).map((item) => `${name} ${item}`),
+  );
+  return `${lines.join('\n')}\n`;
+}
