@@ -1,0 +1,75 @@
+/**
+ * Revision counters. Directories and clients keep the highest they saw, so the counter is also what fences off a
+ * publisher that was deposed: see docs/decisions/revision-counter.md.
+ *
+ *   counter = epoch · 2^34 + OPE(seconds since the start of the shared-random run), and more than the last one seen
+ *
+ * In epoch 0 that is C tor's own counter, an order-preserving encryption that does not show the service's clock.
+ */
+import { createCipheriv } from 'node:crypto';
+import { ChimeraError } from '../errors.ts';
+import type { BlindedKey } from './blinding.ts';
+import { ascii } from './bytes.ts';
+import { sha3 } from './hash.ts';
+
+/** Every counter of tor's OPE is below this; one epoch spans as much. */
+export const opeLimit: bigint = 2n ** 34n;
+const largestInput = 2 ** 18;
+const largestEpoch = 2 ** 30 - 1;
+const keyPrefix = ascii('rev-counter-generation\0');
+
+/** Tor's order-preserving encryption of `input` (1 to 2^18): the sum of as many little-endian 16-bit words of AES-256-CTR, plus 1 each. */
+export function opeEncrypt(key: Uint8Array, input: number): bigint {
+  const words = Math.min(largestInput, Math.max(1, Math.trunc(input)));
+  const stream = createCipheriv('aes-256-ctr', key, Buffer.alloc(16)).update(Buffer.alloc(2 * words));
+  let low = 0;
+  let high = 0;
+  for (let offset = 0; offset < stream.length; offset += 2) {
+    low += stream[offset] ?? 0;
+    high += stream[offset + 1] ?? 0;
+  }
+  return BigInt(high * 256 + low + words);
+}
+
+/** Tor's own counter. `secondsSinceSrvStart` counts from the slot's `revisionStart`; outside 0 to 2^18 − 1 it is clamped, as in tor. */
+export function opeRevision(blinded: BlindedKey, secondsSinceSrvStart: number): bigint {
+  return opeEncrypt(sha3(keyPrefix, blinded.expandedSecret), Math.floor(secondsSinceSrvStart) + 1);
+}
+
+/** The epoch that a counter was made in. */
+export function epochOfRevision(revision: bigint): number {
+  return Number(revision / opeLimit);
+}
+
+export interface RevisionInput {
+  readonly blinded: BlindedKey;
+  /** The publisher's term, 0 to 2^30 − 1. */
+  readonly epoch: number;
+  /** The slot's `revisionStart`, unix seconds. */
+  readonly revisionStart: number;
+  /** Unix seconds. */
+  readonly now: number;
+  /** The highest counter seen for this blinded key, own or fetched. */
+  readonly lastSeen?: bigint | undefined;
+}
+
+/**
+ * The counter of the next descriptor: above every earlier one of this epoch and of all earlier epochs.
+ * Throws ONION_REVISION when `lastSeen` is of a later epoch: another publisher has taken over, and must not be overwritten.
+ */
+export function revisionCounter({ blinded, epoch, revisionStart, now, lastSeen }: RevisionInput): bigint {
+  if (!Number.isInteger(epoch) || epoch < 0 || epoch > largestEpoch) {
+    throw new ChimeraError('ONION_REVISION', `the epoch ${epoch} is not a whole number from 0 to ${largestEpoch}`);
+  }
+  const base = BigInt(epoch) * opeLimit;
+  const fresh = base + opeRevision(blinded, now - revisionStart);
+  if (lastSeen === undefined || lastSeen < fresh) return fresh;
+  if (lastSeen + 1n >= base + opeLimit) {
+    throw new ChimeraError(
+      'ONION_REVISION',
+      `a descriptor of epoch ${epochOfRevision(lastSeen)} is out there; this publisher is of epoch ${epoch}`,
+      { remedy: 'Step down, or take the office again with a later epoch.' },
+    );
+  }
+  return lastSeen + 1n;
+}
