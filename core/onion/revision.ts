@@ -31,9 +31,14 @@ export function opeEncrypt(key: Uint8Array, input: number): bigint {
   return BigInt(high * 256 + low + words);
 }
 
+/** The key of a period's counter, 32 bytes: tor derives it from the blinded secret; every holder of the master key has the same. */
+export function revisionKey(blinded: BlindedKey): Uint8Array {
+  return sha3(keyPrefix, blinded.expandedSecret);
+}
+
 /** Tor's own counter. `secondsSinceSrvStart` counts from the slot's `revisionStart`; outside 0 to 2^18 − 1 it is clamped, as in tor. */
 export function opeRevision(blinded: BlindedKey, secondsSinceSrvStart: number): bigint {
-  return opeEncrypt(sha3(keyPrefix, blinded.expandedSecret), Math.floor(secondsSinceSrvStart) + 1);
+  return opeEncrypt(revisionKey(blinded), Math.floor(secondsSinceSrvStart) + 1);
 }
 
 /** The epoch that a counter was made in. */
@@ -42,7 +47,8 @@ export function epochOfRevision(revision: bigint): number {
 }
 
 export interface RevisionInput {
-  readonly blinded: BlindedKey;
+  /** revisionKey() of the period, or another key that all publishers share. */
+  readonly key: Uint8Array;
   /** The publisher's term, 0 to 2^30 − 1. */
   readonly epoch: number;
   /** The slot's `revisionStart`, unix seconds. */
@@ -57,12 +63,12 @@ export interface RevisionInput {
  * The counter of the next descriptor: above every earlier one of this epoch and of all earlier epochs.
  * Throws ONION_REVISION when `lastSeen` is of a later epoch: another publisher has taken over, and must not be overwritten.
  */
-export function revisionCounter({ blinded, epoch, revisionStart, now, lastSeen }: RevisionInput): bigint {
+export function revisionCounter({ key, epoch, revisionStart, now, lastSeen }: RevisionInput): bigint {
   if (!Number.isInteger(epoch) || epoch < 0 || epoch > largestEpoch) {
     throw new ChimeraError('ONION_REVISION', `the epoch ${epoch} is not a whole number from 0 to ${largestEpoch}`);
   }
   const base = BigInt(epoch) * opeLimit;
-  const fresh = base + opeRevision(blinded, now - revisionStart);
+  const fresh = base + opeEncrypt(key, Math.floor(now - revisionStart) + 1);
   if (lastSeen === undefined || lastSeen < fresh) return fresh;
   if (lastSeen + 1n >= base + opeLimit) {
     throw new ChimeraError(

@@ -20,12 +20,17 @@ const secretName =
   /secret|private|passw|passphrase|token|cookie|seed|share|psk|credential|prf|(?:^|_|\b)key$|(?:Secret|Private|Client|Master|Signing|Session)Key$/i;
 /** Names that match the above and are public by nature. */
 const publicName = /public|blindedKey|_?fingerprint/i;
+/** True for names of fields whose values must not be shown. */
+export function isSecretName(name: string): boolean {
+  return secretName.test(name) && !publicName.test(name);
+}
+
 const maximumDepth = 6;
 const maximumText = 4096;
 
 /** A copy of `value` fit for a log: secrets cut by name, byte arrays by type, long texts by length, deep trees by depth. */
 export function redacted(value: unknown, name = '', depth = 0): unknown {
-  if (secretName.test(name) && !publicName.test(name)) return '[redacted]';
+  if (isSecretName(name)) return '[redacted]';
   if (typeof value === 'string') {
     const cut = value.replace(/== ed25519v1-secret[\s\S]*/, '[redacted]');
     return cut.length > maximumText ? `${cut.slice(0, maximumText)}… (${cut.length} characters)` : cut;

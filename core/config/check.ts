@@ -1,0 +1,62 @@
+/** Checks a value against a schema and reports every problem at once: field, value, what is allowed, and the nearest known name. */
+import { closest, distance } from 'fastest-levenshtein';
+import * as v from 'valibot';
+import { ChimeraError } from '../errors.ts';
+import { isSecretName } from '../runtime/index.ts';
+
+/** `head` for `heads`: near enough to be meant. */
+export function nearest(name: string, known: readonly string[]): string | undefined {
+  if (known.length === 0) return undefined;
+  const best = closest(name, known);
+  return distance(name, best) <= Math.max(2, Math.floor(name.length / 3)) ? best : undefined;
+}
+
+function shown(value: unknown, path: readonly string[]): string {
+  if (path.some((name) => isSecretName(name))) return '(hidden)';
+  const text = JSON.stringify(value) ?? String(value);
+  return text.length > 60 ? `${text.slice(0, 60)}…` : text;
+}
+
+/** The keys of the object schema at `path`, seen through optional and pipe wrappers. */
+function keysAt(schema: unknown, path: readonly string[]): string[] {
+  let current = schema as { wrapped?: unknown; entries?: Record<string, unknown>; pipe?: unknown[]; item?: unknown } | undefined;
+  const unwrap = (): void => {
+    while (current?.wrapped !== undefined) current = current.wrapped as typeof current;
+  };
+  unwrap();
+  for (const name of path) {
+    current = (current?.entries?.[name] ?? current?.item) as typeof current;
+    unwrap();
+  }
+  return Object.keys(current?.entries ?? {});
+}
+
+function problem(issue: v.BaseIssue<unknown>, schema: unknown): string {
+  const path = (issue.path ?? []).map((item) => String(item.key));
+  const field = path.join('.');
+  if (issue.type === 'strict_object' && issue.expected === 'never') {
+    const name = path.at(-1) ?? '';
+    const known = keysAt(schema, path.slice(0, -1));
+    const near = nearest(name, known);
+    const hint = near === undefined ? `known here: ${known.join(', ')}` : `did you mean "${near}"?`;
+    return `${field}: unknown setting; ${hint}`;
+  }
+  if (issue.received === 'undefined') return `${field}: missing; ${issue.message}`;
+  return `${field} = ${shown(issue.input, path)}: ${issue.message}`;
+}
+
+/** Returns the checked value with defaults filled in; throws CONFIG_INVALID with one line per problem. */
+export function checkConfig<Schema extends v.GenericSchema>(
+  schema: Schema,
+  value: unknown,
+  file: string,
+): v.InferOutput<Schema> {
+  const result = v.safeParse(schema, value);
+  if (result.success) return result.output;
+  const problems = result.issues.map((issue) => problem(issue, schema));
+  const message =
+    problems.length === 1 ? `${file}: ${problems[0]}` : `${file}:\n${problems.map((line) => `  ${line}`).join('\n')}`;
+  throw new ChimeraError('CONFIG_INVALID', message, {
+    remedy: 'correct the file; docs/configuration.md lists every setting',
+  });
+}

@@ -1,0 +1,99 @@
+/** From a loaded configuration and the known presets to what the engine takes: plugins and their checked options. */
+import { resolve as resolvePath } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import * as v from 'valibot';
+import type { AnyPlugin } from '../engine/index.ts';
+import { ChimeraError, messageOf } from '../errors.ts';
+import { checkConfig, nearest } from './check.ts';
+import type { LoadedConfig } from './load.ts';
+import { presetDefaults, presetPlugins, type Preset } from './preset.ts';
+import { coreSections, type CoreConfig } from './schema.ts';
+
+export interface ResolvedConfig {
+  readonly preset: Preset;
+  readonly plugins: readonly AnyPlugin[];
+  /** Checked options by plugin name. */
+  readonly options: ReadonlyMap<string, unknown>;
+  readonly core: CoreConfig;
+}
+
+type Table = Record<string, unknown>;
+const isTable = (value: unknown): value is Table => typeof value === 'object' && value !== null && !Array.isArray(value);
+
+/** The user's tables over the preset's defaults, one level deep. */
+function overlay(defaults: Readonly<Record<string, Table>>, user: Table): Table {
+  const merged: Table = { ...defaults };
+  for (const [section, value] of Object.entries(user)) {
+    const below = defaults[section];
+    merged[section] = isTable(value) && below !== undefined ? { ...below, ...value } : value;
+  }
+  return merged;
+}
+
+async function importPlugin(path: string, directory: string): Promise<AnyPlugin> {
+  const file = resolvePath(directory, path);
+  try {
+    return ((await import(pathToFileURL(file).href)) as { default: AnyPlugin }).default;
+  } catch (error) {
+    throw new ChimeraError('CONFIG_INVALID', `plugins.add: ${file} cannot be loaded: ${messageOf(error)}`, {
+      remedy: 'name a JavaScript module whose default export is a plugin; paths start at the configuration file',
+      cause: error,
+    });
+  }
+}
+
+/** `presetName` from the command line wins over the file's; "stable" without either. */
+export async function resolveConfig(
+  loaded: LoadedConfig,
+  presets: ReadonlyMap<string, Preset>,
+  presetName?: string,
+): Promise<ResolvedConfig> {
+  const file = loaded.file ?? 'configuration';
+  if (!isTable(loaded.value)) {
+    throw new ChimeraError('CONFIG_INVALID', `${file}: the top level must be a table of settings`, {
+      remedy: 'see docs/configuration.md for an example',
+    });
+  }
+  const named = presetName ?? loaded.value.preset ?? 'stable';
+  const preset = presets.get(String(named));
+  if (preset === undefined) {
+    const near = nearest(String(named), [...presets.keys()]);
+    throw new ChimeraError('CONFIG_INVALID', `${presetName === undefined ? file : '--preset'}: preset = ${JSON.stringify(named)}: there is no such preset`, {
+      remedy: near === undefined ? `choose one of ${[...presets.keys()].join(', ')}` : `did you mean "${near}"?`,
+    });
+  }
+
+  const switches = v.safeParse(v.looseObject({ plugins: coreSections.plugins }), loaded.value);
+  const { add = [], remove = [] } = switches.success ? (switches.output.plugins ?? {}) : {};
+  let plugins = presetPlugins(preset);
+  for (const name of remove) {
+    const known = plugins.map((plugin) => plugin.name);
+    if (known.includes(name)) continue;
+    const near = nearest(name, known);
+    throw new ChimeraError('CONFIG_INVALID', `${file}: plugins.remove: preset ${preset.name} has no plugin ${name}`, {
+      remedy: near === undefined ? `it has: ${known.join(', ')}` : `did you mean "${near}"?`,
+    });
+  }
+  const added = await Promise.all(add.map((path) => importPlugin(path, loaded.directory)));
+  const replaced = new Set([...remove, ...added.map((plugin) => plugin?.name)]);
+  plugins = [...plugins.filter(({ name }) => !replaced.has(name)), ...added];
+
+  const sections: Record<string, v.GenericSchema> = {};
+  const owners = new Map<string, AnyPlugin>();
+  for (const plugin of plugins) {
+    if (plugin?.section === undefined || plugin.options === undefined) continue;
+    const other = owners.get(plugin.section);
+    if (other !== undefined || plugin.section in coreSections) {
+      throw new ChimeraError('ENGINE_CONTRACT', `table [${plugin.section}] belongs to ${other?.name ?? 'the core'} and to ${plugin.name}`, {
+        remedy: 'keep one of the two plugins',
+      });
+    }
+    owners.set(plugin.section, plugin);
+    sections[plugin.section] = v.optional(plugin.options as unknown as v.GenericSchema<Table>, {}) as v.GenericSchema;
+  }
+  const value = overlay(presetDefaults(preset), loaded.value);
+  const checked = checkConfig(v.strictObject({ ...coreSections, ...sections }), value, file) as CoreConfig & Table;
+  const options = new Map<string, unknown>();
+  for (const [section, plugin] of owners) options.set(plugin.name, checked[section]);
+  return { preset, plugins, options, core: checked };
+}

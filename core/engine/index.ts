@@ -1,0 +1,7 @@
+/** The engine and the plugin contract. */
+export * from './contract.ts';
+export * from './contracts/publisher.ts';
+export * from './contracts/tor.ts';
+export * from './engine.ts';
+export * from './order.ts';
+export * from './plugin.ts';

@@ -1,0 +1,60 @@
+/** Checks at boot that a list of plugins fits together, and sorts it so that givers come before those who need them. */
+import { ChimeraError } from '../errors.ts';
+import type { AnyPlugin } from './plugin.ts';
+
+/** Returns the plugins sorted; stable where nothing forces an order. Throws ENGINE_CONTRACT or ENGINE_PLUGIN. */
+export function orderPlugins(plugins: readonly AnyPlugin[]): AnyPlugin[] {
+  const names = new Set<string>();
+  const givers = new Map<string, AnyPlugin>();
+  for (const plugin of plugins) {
+    if (typeof plugin?.name !== 'string' || typeof plugin.apply !== 'function') {
+      throw new ChimeraError('ENGINE_PLUGIN', `${JSON.stringify(plugin)?.slice(0, 80)} is not a plugin`, {
+        remedy: 'a plugin is an object { name, summary, needs?, gives?, apply(host, options) }; export it as default',
+      });
+    }
+    if (names.has(plugin.name)) {
+      throw new ChimeraError('ENGINE_PLUGIN', `plugin ${plugin.name} is listed twice`, { remedy: 'list it once' });
+    }
+    names.add(plugin.name);
+    for (const { name } of plugin.gives ?? []) {
+      const other = givers.get(name);
+      if (other !== undefined) {
+        throw new ChimeraError('ENGINE_CONTRACT', `${other.name} and ${plugin.name} both give ${name}`, {
+          remedy: 'keep one of the two: a contract has one giver',
+        });
+      }
+      givers.set(name, plugin);
+    }
+  }
+  for (const plugin of plugins) {
+    for (const { name } of plugin.needs ?? []) {
+      if (!givers.has(name)) {
+        throw new ChimeraError('ENGINE_CONTRACT', `${plugin.name} needs ${name}, which no plugin gives`, {
+          remedy: `add a plugin that gives ${name} to the preset or to plugins.add`,
+        });
+      }
+    }
+  }
+
+  const sorted: AnyPlugin[] = [];
+  const state = new Map<AnyPlugin, 'open' | 'done'>();
+  const visit = (plugin: AnyPlugin, path: readonly string[]): void => {
+    if (state.get(plugin) === 'done') return;
+    if (state.get(plugin) === 'open') {
+      throw new ChimeraError('ENGINE_CONTRACT', `plugins need each other in a circle: ${[...path, plugin.name].join(' → ')}`, {
+        remedy: 'break the circle: turn one need into a hook or a want',
+      });
+    }
+    state.set(plugin, 'open');
+    for (const { name } of plugin.needs ?? []) visit(givers.get(name) as AnyPlugin, [...path, plugin.name]);
+    for (const { name } of plugin.wants ?? []) {
+      const giver = givers.get(name);
+      // A want does not close a circle: it only prefers an order.
+      if (giver !== undefined && state.get(giver) !== 'open') visit(giver, [...path, plugin.name]);
+    }
+    state.set(plugin, 'done');
+    sorted.push(plugin);
+  };
+  for (const plugin of plugins) visit(plugin, []);
+  return sorted;
+}

@@ -1,0 +1,311 @@
+/**
+ * The publish cycle, from top to bottom:
+ *
+ *   admit ─► gather ─► sift ─► rotate ─► merge ─► review ─► seal ─► upload ─► confirm ─► settled
+ *
+ * One call is one cycle; the queue (queue.ts) sees to it that there are never two. Each step has a deadline and an error
+ * exit; whatever happens, what was published before stays, and `settled` is told the outcome. docs/pipeline.md draws it.
+ */
+import { ChimeraError, messageOf } from '../errors.ts';
+import type { OnionAddress } from '../onion/index.ts';
+import { withDeadline, type Clock, type Log, type Random } from '../runtime/index.ts';
+import type { CycleSettings, Hooks, Refusal } from './hooks.ts';
+import type {
+  Candidate,
+  Consensus,
+  CycleOutcome,
+  CycleResult,
+  CycleStep,
+  Fault,
+  HeadReport,
+  HeadView,
+  Merged,
+  Published,
+  View,
+} from './model.ts';
+import type { Sealer } from './seal.ts';
+import type { createVerifier } from './verify.ts';
+
+export interface CycleDependencies {
+  readonly hooks: Hooks;
+  readonly settings: CycleSettings;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+  readonly address: OnionAddress;
+  readonly sealer: Sealer;
+  readonly verify: ReturnType<typeof createVerifier>;
+  consensus(): Promise<Consensus>;
+  /** The publisher's term. */
+  epoch(): number;
+  /** x25519 keys of the clients that may read the descriptor; none means everybody. */
+  clients(): readonly Uint8Array[];
+}
+
+/** What one cycle leaves for the next. */
+export interface CycleMemory {
+  number: number;
+  published: Published | undefined;
+}
+
+/** Ends the cycle early with an outcome that is no failure. */
+class Ended extends Error {
+  readonly refusal: Refusal;
+  constructor(refusal: Refusal) {
+    super(refusal.why);
+    this.refusal = refusal;
+  }
+}
+
+/** Milliseconds; generous, since a step that is late has hung. */
+export const defaultDeadlinesMs: Readonly<Record<CycleStep, number>> = {
+  admit: 5_000,
+  gather: 20_000,
+  sift: 5_000,
+  rotate: 5_000,
+  merge: 5_000,
+  review: 5_000,
+  seal: 30_000,
+  upload: 90_000,
+  confirm: 60_000,
+};
+
+export async function runCycle(
+  dependencies: CycleDependencies,
+  memory: CycleMemory,
+  reasons: readonly string[],
+): Promise<CycleResult> {
+  const { hooks, settings, clock, log, sealer } = dependencies;
+  const started = { wall: clock.now(), monotonic: clock.monotonic() };
+  const faults: Fault[] = [];
+  const stepsMs: Partial<Record<CycleStep, number>> = {};
+  let current: CycleStep = 'admit';
+  let heads: readonly HeadView[] = [];
+  let result: Pick<CycleResult, 'outcome' | 'why'> & Partial<CycleResult>;
+  memory.number++;
+
+  const fault = (plugin: string, step: CycleStep, error: Error): void => {
+    faults.push({ plugin, step, error });
+    hooks.fault.call({ plugin, step, error });
+  };
+
+  const step = async <T>(name: CycleStep, work: (signal: AbortSignal) => Promise<T>): Promise<T> => {
+    current = name;
+    const begun = clock.monotonic();
+    const limitMs = settings.deadlinesMs[name] ?? defaultDeadlinesMs[name];
+    const late = (): Error =>
+      new ChimeraError('CYCLE_STEP_LATE', `step ${name} was not done within ${limitMs} ms`, {
+        remedy: `see the log for what it waits for; the limit is publish.deadlines_ms.${name}`,
+      });
+    try {
+      return await withDeadline(clock, limitMs, late, work);
+    } finally {
+      stepsMs[name] = Math.round(clock.monotonic() - begun);
+    }
+  };
+
+  try {
+    const consensus = await step('admit', async () => {
+      const refusal = await hooks.admit.promise({ reasons });
+      if (refusal !== undefined) throw new Ended(refusal);
+      return dependencies.consensus();
+    });
+
+    const reports = await step('gather', (signal) => gather(hooks, consensus, signal, fault));
+    const now = Math.floor(clock.now() / 1000);
+    const verified = dependencies.verify(reports, consensus, now);
+    for (const { report, error } of verified.rejected) {
+      fault(report.head, 'gather', error);
+      log.warn('a head is left out: its descriptor does not verify', { head: report.head, error });
+    }
+    const known = verified.heads.filter(({ candidates }) => candidates.length > 0);
+    if (known.length === 0) {
+      throw new ChimeraError('CYCLE_NO_CANDIDATES', 'no head has an introduction point; nothing is published', {
+        remedy: 'see whether the heads are up: each needs a running tor and a few seconds',
+      });
+    }
+
+    heads = await step('sift', async () => {
+      const sifted = await hooks.sift.promise(known, { consensus, published: memory.published });
+      return neverZero(sifted, known, 'sift', fault);
+    });
+
+    const view: View = {
+      nowMs: clock.now(),
+      heads,
+      live: memory.published?.live ?? [],
+      epoch: dependencies.epoch(),
+      maximumIntroPoints: settings.maximumIntroPoints,
+    };
+    const rotation = await step('rotate', async () => {
+      const answer = await hooks.rotate.promise(view);
+      if (answer === undefined) throw unanswered('rotate', 'a strategy');
+      return answer;
+    });
+
+    const merged = await step('merge', async () => {
+      const live = new Set(rotation.live);
+      const everything = heads.flatMap(({ candidates }) => candidates);
+      const chosen = everything.filter(({ id }) => live.has(id));
+      const candidates = neverZero(chosen, everything, 'rotate', fault);
+      const answer = await hooks.merge.promise({ view, rotation, candidates });
+      if (answer === undefined) throw unanswered('merge', 'a merge policy');
+      return checkedMerge(answer, candidates, settings.maximumIntroPoints, fault);
+    });
+
+    const placement = sealer.place(consensus, merged.sets.length);
+    const content = contentOf(merged, dependencies.clients());
+    await step('review', async () => {
+      const { published } = memory;
+      const validAfter = consensus.times.validAfter;
+      const refusal = await hooks.review.promise({
+        merged,
+        reasons,
+        published,
+        content,
+        placement: placement.text,
+        validAfter,
+      });
+      if (refusal !== undefined) throw new Ended(refusal);
+    });
+
+    const { sealed, certificatesExpireAt } = await step('seal', () =>
+      sealer.seal({ merged, placement, consensus, epoch: view.epoch, now, clients: dependencies.clients() }),
+    );
+
+    const uploads = await step('upload', async (signal) => {
+      const answer = await hooks.upload.promise({ sealed, signal });
+      if (answer === undefined) throw unanswered('upload', 'a publishing plugin');
+      return answer;
+    });
+    const accepted = uploads.filter((upload) => upload.accepted).length;
+    hooks.uploaded.call(sealed, uploads);
+    if (accepted === 0) {
+      throw new ChimeraError('CYCLE_NOT_ACCEPTED', `none of ${uploads.length} HSDirs took the descriptor`, {
+        remedy: `the reasons they gave: ${[...new Set(uploads.map((upload) => upload.reason ?? 'none'))].join(', ')}`,
+      });
+    }
+
+    const introPoints = new Set(merged.sets.flat().map(({ id }) => id));
+    const remember = (confirmed: boolean): void => {
+      memory.published = {
+        live: [...introPoints],
+        content,
+        placement: placement.text,
+        publishedAt: clock.now(),
+        publishedAtMonotonicMs: clock.monotonic(),
+        certificatesExpireAt,
+        confirmed,
+      };
+    };
+    // From here on clients may hold it, whatever the fetch-back says.
+    remember(false);
+    const confirmations =
+      (await step('confirm', (signal) => hooks.confirm.promise({ sealed, signal }))) ?? [];
+    const missing = confirmations.filter((confirmation) => !confirmation.confirmed).length;
+    const complete = missing === 0 && accepted === uploads.length;
+    remember(complete);
+    const outcome: CycleOutcome = complete ? 'published' : 'unconfirmed';
+    const counts = `${introPoints.size} introduction points of ${new Set(merged.sets.flat().map(({ head }) => head)).size} heads`;
+    const taken = `taken by ${accepted} of ${uploads.length} HSDirs`;
+    const back = `fetched back from ${confirmations.length - missing} of ${confirmations.length}`;
+    result = {
+      outcome,
+      why: `${counts}, ${taken}, ${back}; ${rotation.why}`,
+      introPoints: introPoints.size,
+      sealed,
+      uploads,
+      confirmations,
+    };
+  } catch (error) {
+    if (error instanceof Ended) result = error.refusal;
+    else {
+      const cause = error instanceof Error ? error : new Error(messageOf(error));
+      result = { outcome: 'failed', why: `${current}: ${cause.message}`, error: cause };
+    }
+  }
+
+  const settled: CycleResult = {
+    number: memory.number,
+    reasons,
+    step: current,
+    startedAt: started.wall,
+    durationMs: Math.round(clock.monotonic() - started.monotonic),
+    stepsMs,
+    epoch: dependencies.epoch(),
+    heads: heads.map(({ head }) => head),
+    introPoints: 0,
+    uploads: [],
+    confirmations: [],
+    faults,
+    ...result,
+  };
+  try {
+    await hooks.settled.promise(settled);
+  } catch (error) {
+    hooks.fault.call({ plugin: 'settled', step: 'settled', error: error as Error });
+  }
+  return settled;
+}
+
+/** Calls all gather taps at once; a tap that fails is a fault, the others count. */
+async function gather(
+  hooks: Hooks,
+  consensus: Consensus,
+  signal: AbortSignal,
+  fault: (plugin: string, step: CycleStep, error: Error) => void,
+): Promise<readonly HeadReport[]> {
+  const reports: HeadReport[] = [];
+  // The engine's interceptor has wrapped each tap so that none rejects for its own reasons; a late one is cut by the deadline.
+  try {
+    await hooks.gather.promise({ consensus, signal, add: (report) => reports.push(report) });
+  } catch (error) {
+    fault('gather', 'gather', error as Error);
+  }
+  return reports;
+}
+
+function unanswered(hook: string, what: string): ChimeraError {
+  return new ChimeraError('CYCLE_UNANSWERED', `no plugin answered the hook ${hook}`, {
+    remedy: `the preset needs ${what}`,
+  });
+}
+
+/** A plugin may cut, but not to nothing while something is known. */
+function neverZero<T>(
+  kept: readonly T[],
+  known: readonly T[],
+  step: CycleStep,
+  fault: (plugin: string, step: CycleStep, error: Error) => void,
+): readonly T[] {
+  if (kept.length > 0) return kept;
+  fault(step, step, new ChimeraError('CYCLE_NEVER_ZERO', `${step} left nothing; all that is known is used instead`));
+  return known;
+}
+
+/** Holds a merge policy to its contract: 1 to the maximum, only candidates it was given, none twice in a set. */
+function checkedMerge(
+  merged: Merged,
+  candidates: readonly Candidate[],
+  maximum: number,
+  fault: (plugin: string, step: CycleStep, error: Error) => void,
+): Merged {
+  const known = new Set(candidates);
+  const broken = merged.sets.some(
+    (set) => set.length > maximum || new Set(set).size !== set.length || set.some((candidate) => !known.has(candidate)),
+  );
+  if (broken) {
+    throw new ChimeraError('CYCLE_BAD_MERGE', `the merge policy broke its contract (at most ${maximum} known candidates, none twice)`, {
+      remedy: 'run describeMergePolicy from chimera-mtd/testing on it',
+    });
+  }
+  const sets = merged.sets.filter((set) => set.length > 0);
+  if (sets.length === merged.sets.length && sets.length > 0) return merged;
+  return { sets: sets.length > 0 ? sets : [neverZero([], candidates.slice(0, maximum), 'merge', fault)] };
+}
+
+/** Equal when the same introduction points would be published to the same clients. Order within a set does not count. */
+function contentOf(merged: Merged, clients: readonly Uint8Array[]): string {
+  const sets = merged.sets.map((set) => set.map(({ id }) => id).sort().join(' '));
+  return [...sets, ...clients.map((client) => Buffer.from(client).toString('hex')).sort()].join('\n');
+}
