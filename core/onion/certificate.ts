@@ -27,8 +27,8 @@ export interface Certificate {
 export const certificateLength = 140;
 const bodyLength = 76;
 const hourSeconds = 3600;
-/** Tor gives every certificate of a descriptor this life. */
-export const certificateLifetimeHours = 54;
+/** Tor gives every certificate of a descriptor this life: 54 hours. */
+export const certificateLifetimeSeconds = 54 * hourSeconds;
 const ed25519KeyType = 1;
 const signedWithKeyExtension = 4;
 const affectsValidation = 1;
@@ -42,12 +42,12 @@ function refuse(what: string): ChimeraError {
 
 /** Unix seconds at which C tor lets a descriptor-signing-key certificate (0x08) made at `now` expire: 54 hours, rounded up to the hour. */
 export function certificateExpiry(now: number): number {
-  return Math.ceil((now + certificateLifetimeHours * hourSeconds) / hourSeconds) * hourSeconds;
+  return Math.ceil((now + certificateLifetimeSeconds) / hourSeconds) * hourSeconds;
 }
 
 /** The same for an introduction point's certificates (0x09, 0x0B), which tor counts from the last full hour. */
 export function introCertificateExpiry(now: number): number {
-  return (Math.floor(now / hourSeconds) + certificateLifetimeHours) * hourSeconds;
+  return Math.floor(now / hourSeconds) * hourSeconds + certificateLifetimeSeconds;
 }
 
 /** The 76 bytes that the signer signs. Append the 64-byte signature for the whole certificate. */

@@ -31,14 +31,18 @@ export function opeEncrypt(key: Uint8Array, input: number): bigint {
   return BigInt(high * 256 + low + words);
 }
 
-/** The key of a period's counter, 32 bytes: tor derives it from the blinded secret; every holder of the master key has the same. */
+/** The 32-byte key of a blinded key's counters. Secret: it opens the encryption, and says when descriptors were made. */
 export function revisionKey(blinded: BlindedKey): Uint8Array {
-  return sha3(keyPrefix, blinded.expandedSecret);
+  return Uint8Array.from(sha3(keyPrefix, blinded.expandedSecret));
 }
 
 /** Tor's own counter. `secondsSinceSrvStart` counts from the slot's `revisionStart`; outside 0 to 2^18 − 1 it is clamped, as in tor. */
 export function opeRevision(blinded: BlindedKey, secondsSinceSrvStart: number): bigint {
-  return opeEncrypt(revisionKey(blinded), Math.floor(secondsSinceSrvStart) + 1);
+  return opeOfSeconds(revisionKey(blinded), secondsSinceSrvStart);
+}
+
+function opeOfSeconds(key: Uint8Array, seconds: number): bigint {
+  return opeEncrypt(key, Math.floor(seconds) + 1);
 }
 
 /** The epoch that a counter was made in. */
@@ -46,9 +50,10 @@ export function epochOfRevision(revision: bigint): number {
   return Number(revision / opeLimit);
 }
 
-export interface RevisionInput {
-  /** revisionKey() of the period, or another key that all publishers share. */
-  readonly key: Uint8Array;
+/** The 32-byte key of the encryption, or the blinded key that it derives from. All publishers of a service share it. */
+export type RevisionSecret = { readonly key: Uint8Array } | { readonly blinded: BlindedKey };
+
+export type RevisionInput = RevisionSecret & {
   /** The publisher's term, 0 to 2^30 − 1. */
   readonly epoch: number;
   /** The slot's `revisionStart`, unix seconds. */
@@ -57,18 +62,20 @@ export interface RevisionInput {
   readonly now: number;
   /** The highest counter seen for this blinded key, own or fetched. */
   readonly lastSeen?: bigint | undefined;
-}
+};
 
 /**
  * The counter of the next descriptor: above every earlier one of this epoch and of all earlier epochs.
  * Throws ONION_REVISION when `lastSeen` is of a later epoch: another publisher has taken over, and must not be overwritten.
  */
-export function revisionCounter({ key, epoch, revisionStart, now, lastSeen }: RevisionInput): bigint {
+export function revisionCounter(input: RevisionInput): bigint {
+  const { epoch, revisionStart, now, lastSeen } = input;
   if (!Number.isInteger(epoch) || epoch < 0 || epoch > largestEpoch) {
     throw new ChimeraError('ONION_REVISION', `the epoch ${epoch} is not a whole number from 0 to ${largestEpoch}`);
   }
   const base = BigInt(epoch) * opeLimit;
-  const fresh = base + opeEncrypt(key, Math.floor(now - revisionStart) + 1);
+  const key = 'key' in input ? input.key : revisionKey(input.blinded);
+  const fresh = base + opeOfSeconds(key, now - revisionStart);
   if (lastSeen === undefined || lastSeen < fresh) return fresh;
   if (lastSeen + 1n >= base + opeLimit) {
     throw new ChimeraError(

@@ -1,0 +1,87 @@
+/** Writing a descriptor: synchronous, and in form what C tor writes, to the byte. */
+import { ChimeraError } from '../../errors.ts';
+import { ascii, encodeBase64Unpadded } from '../bytes.ts';
+import { introCertificateExpiry } from '../certificate.ts';
+import { signPlain } from '../signature.ts';
+import { encryptLayer, saltLength } from './cipher.ts';
+import { formatFeatures } from './inner.ts';
+import { formatObject } from './items.ts';
+import { authorizationFor, introPointTexts } from './material.ts';
+import type { DescriptorMaterial, RandomSource } from './material.ts';
+import { formatMiddle } from './middle.ts';
+import { defaultLifetimeMinutes, maxDescriptorBytes, maxIntroPoints } from './model.ts';
+import type { IntroPoint, ServiceFeatures } from './model.ts';
+import { signatureInput } from './outer.ts';
+
+export interface EncodeOptions {
+  readonly subcredential: Uint8Array;
+  readonly revision: bigint;
+  /** 1 to 20, written in this order. */
+  readonly introPoints: readonly IntroPoint[];
+  readonly features: ServiceFeatures;
+  /** X25519 public keys of the authorized clients; none means that everybody may read. */
+  readonly clients?: readonly Uint8Array[];
+  /** Unix seconds. */
+  readonly now: number;
+  readonly random: RandomSource;
+  /** Consensus parameter HSV3MaxDescriptorSize. */
+  readonly maxBytes?: number;
+}
+
+function refuse(what: string, remedy: string): ChimeraError {
+  return new ChimeraError('ONION_DESCRIPTOR', what, { remedy });
+}
+
+/** The text of a descriptor. Throws ONION_DESCRIPTOR beyond the limits of the format, ONION_CERTIFICATE when the material has expired. */
+export function encodeDescriptor(material: DescriptorMaterial, options: EncodeOptions): string {
+  const { subcredential, revision, introPoints, features, clients = [], now, random } = options;
+  if (introPoints.length === 0 || introPoints.length > maxIntroPoints) {
+    throw refuse(
+      `a descriptor has 1 to ${maxIntroPoints} introduction points, not ${introPoints.length}`,
+      'Select the introduction points before encoding.',
+    );
+  }
+  if (revision < 0n || revision >= 2n ** 64n)
+    throw refuse('a revision counter is a number below 2^64', 'Make it by revisionCounter.');
+  if (now > introCertificateExpiry(material.issuedAt)) {
+    throw new ChimeraError('ONION_CERTIFICATE', "the certificate of the descriptor's own signing key has expired", {
+      remedy: 'Renew the material before encoding.',
+    });
+  }
+  const authorization = authorizationFor(material, subcredential, clients, random);
+  const secrets = { blindedPublicKey: material.blindedPublicKey, subcredential, revision };
+
+  const inner = formatFeatures(features) + introPointTexts(material, introPoints).join('');
+  const encrypted = encryptLayer(
+    'inner',
+    { ...secrets, cookie: authorization.cookie },
+    random.bytes(saltLength),
+    ascii(inner),
+  );
+  const middle = formatMiddle({
+    ephemeralKey: authorization.ephemeralPublicKey,
+    clients: authorization.lines,
+    encrypted,
+  });
+  const superencrypted = encryptLayer('middle', secrets, random.bytes(saltLength), ascii(middle));
+  const signed = [
+    'hs-descriptor 3',
+    `descriptor-lifetime ${defaultLifetimeMinutes}`,
+    'descriptor-signing-key-cert',
+    formatObject('ED25519 CERT', material.certificate),
+    `revision-counter ${revision}`,
+    'superencrypted',
+    formatObject('MESSAGE', superencrypted),
+    '',
+  ].join('\n');
+  const signature = signPlain(material.signingKey, signatureInput(ascii(signed)));
+  const text = `${signed}signature ${encodeBase64Unpadded(signature)}\n`;
+  const maxBytes = options.maxBytes ?? maxDescriptorBytes;
+  if (text.length >= maxBytes) {
+    throw refuse(
+      `the descriptor would have ${text.length} bytes; directories take fewer than ${maxBytes}`,
+      'Publish fewer introduction points, or authorize fewer clients (112 with 20 introduction points).',
+    );
+  }
+  return text;
+}

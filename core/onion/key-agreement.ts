@@ -1,0 +1,52 @@
+/** X25519 by node:crypto from and to raw 32-byte keys, and the Ed25519 form of an X25519 key that certificates carry. */
+import { createPrivateKey, createPublicKey, diffieHellman } from 'node:crypto';
+import type { KeyObject } from 'node:crypto';
+import { ed25519 } from '@noble/curves/ed25519.js';
+import { fromLittleEndian, toLittleEndian } from './scalar.ts';
+
+// RFC 8410: the fixed beginnings of PKCS #8 and SubjectPublicKeyInfo for an X25519 key.
+const privatePrefix = Buffer.from('302e020100300506032b656e04220420', 'hex');
+const publicPrefix = Buffer.from('302a300506032b656e032100', 'hex');
+
+const field = ed25519.Point.Fp;
+
+/** The key object of a 32-byte X25519 secret. */
+export function agreementKey(secret: Uint8Array): KeyObject {
+  return createPrivateKey({ key: Buffer.concat([privatePrefix, secret]), format: 'der', type: 'pkcs8' });
+}
+
+/** The raw public key of an X25519 secret key object. */
+export function agreementPublicKey(key: KeyObject): Uint8Array {
+  return Uint8Array.from(createPublicKey(key).export({ format: 'der', type: 'spki' }).subarray(publicPrefix.length));
+}
+
+/** The 32-byte shared secret, or `undefined` when the peer's key is one of the few that give everybody the same secret. */
+export function agree(key: KeyObject, peer: Uint8Array): Buffer | undefined {
+  try {
+    const publicKey = createPublicKey({ key: Buffer.concat([publicPrefix, peer]), format: 'der', type: 'spki' });
+    return diffieHellman({ privateKey: key, publicKey });
+  } catch {
+    return undefined;
+  }
+}
+
+function montgomeryU(encKey: Uint8Array): bigint {
+  return field.create(fromLittleEndian(encKey) & ((1n << 255n) - 1n));
+}
+
+/** The Ed25519 form of an X25519 public key, y = (u − 1)/(u + 1) with sign bit 0; `undefined` where u = −1 has none. */
+export function ed25519FormOf(encKey: Uint8Array): Uint8Array | undefined {
+  const u = montgomeryU(encKey);
+  const denominator = field.add(u, field.ONE);
+  if (field.is0(denominator)) return undefined;
+  return toLittleEndian(field.div(field.sub(u, field.ONE), denominator));
+}
+
+/** True when `certified` is the Ed25519 form of `encKey`: checked as y·(u + 1) = u − 1, which needs no inversion. */
+export function isEd25519FormOf(certified: Uint8Array, encKey: Uint8Array): boolean {
+  const y = fromLittleEndian(certified);
+  if (y >= field.ORDER) return false;
+  const u = montgomeryU(encKey);
+  const denominator = field.add(u, field.ONE);
+  return !field.is0(denominator) && field.eql(field.mul(y, denominator), field.sub(u, field.ONE));
+}
