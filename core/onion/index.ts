@@ -23,3 +23,4 @@ export { createMaterial, renewMaterial } from './descriptor/material.ts';
 export type { DescriptorMaterial, MaterialOptions, RandomSource } from './descriptor/material.ts';
 export { encodeDescriptor } from './descriptor/encode.ts';
 export type { EncodeOptions } from './descriptor/encode.ts';
+export * from './client-key.ts';
