@@ -29,6 +29,8 @@ export const errorCodes = {
   ENGINE_LATE: 'a plugin registered something after the start, when hooks are frozen',
   ENGINE_PLUGIN: 'a plugin failed to start, or is not a plugin',
   ENGINE_STOPPED: 'the node is stopping and takes no further request',
+  // plugins
+  MASTER_KEY_UNREADABLE: 'the master key file is missing or may not be read',
   // core/config
   CONFIG_INVALID: 'a setting in the configuration is unknown or has a bad value',
   CONFIG_UNREADABLE: 'the configuration file is missing or cannot be parsed',
@@ -39,6 +41,23 @@ export const errorCodes = {
   LAB_TOR_EXITED: 'a tor of the private network, or a program that it needs, has ended by itself',
   LAB_TOR_MISSING: 'the system has no `tor` that could be started',
   LAB_TOR_SILENT: 'the control port of a tor of the private network does not answer',
+  // plugins/tor
+  TOR_AUTHENTICATION: 'a control port refused the authentication, or offers none that could be used',
+  TOR_BUSY: 'more requests wait for one tor than are kept',
+  TOR_COMMAND: 'a control command cannot be sent as it is: a line break, a bad name, or too long',
+  TOR_CONNECT: 'no tor could be reached at its control port',
+  TOR_CONSENSUS: 'tor has no consensus that can be used, or gave one that cannot be read',
+  TOR_COOKIE: 'the authentication cookie of a control port cannot be read',
+  TOR_FETCH_FAILED: 'a descriptor could not be fetched from an HSDir',
+  TOR_LOST: 'the connection to a control port ended while something waited for an answer',
+  TOR_NOT_CONTROL_PORT: 'what listens at an address does not speak the control protocol',
+  TOR_NOT_READY: 'a request came while there is no connection to tor',
+  TOR_PERMISSION: 'the control socket may not be opened by this user',
+  TOR_REFUSED: 'tor refused a control command',
+  TOR_REPLY: 'tor gave an answer that does not fit the question',
+  TOR_REPLY_TOO_LARGE: 'a line or a reply on a control port is larger than what is taken',
+  TOR_TIMEOUT: 'tor did not answer in time',
+  TOR_UNKNOWN_SERVER: 'tor does not know a relay that was named as an HSDir',
 } as const satisfies Record<string, string>;
 
 export type ErrorCode = keyof typeof errorCodes;

@@ -19,7 +19,8 @@ function shown(value: unknown, path: readonly string[]): string {
 
 /** The keys of the object schema at `path`, seen through optional and pipe wrappers. */
 function keysAt(schema: unknown, path: readonly string[]): string[] {
-  let current = schema as { wrapped?: unknown; entries?: Record<string, unknown>; pipe?: unknown[]; item?: unknown } | undefined;
+  let current = schema as
+    { wrapped?: unknown; entries?: Record<string, unknown>; pipe?: unknown[]; item?: unknown } | undefined;
   const unwrap = (): void => {
     while (current?.wrapped !== undefined) current = current.wrapped as typeof current;
   };

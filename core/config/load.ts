@@ -26,12 +26,16 @@ const names = ['toml', 'yaml', 'yml', 'json', 'js', 'mjs', 'ts'].map((ending) =>
 
 function unreadable(file: string, error: unknown): ChimeraError {
   const missing = (error as NodeJS.ErrnoException).code === 'ENOENT';
-  return new ChimeraError('CONFIG_UNREADABLE', `${file}: ${missing ? 'no such file' : messageOf(error).split('\n\n')[0]}`, {
-    remedy: missing
-      ? 'give the path of an existing file with --config'
-      : 'correct the syntax at the place named; the ending of the file name says which syntax is expected',
-    cause: error,
-  });
+  return new ChimeraError(
+    'CONFIG_UNREADABLE',
+    `${file}: ${missing ? 'no such file' : messageOf(error).split('\n\n')[0]}`,
+    {
+      remedy: missing
+        ? 'give the path of an existing file with --config'
+        : 'correct the syntax at the place named; the ending of the file name says which syntax is expected',
+      cause: error,
+    },
+  );
 }
 
 /**
@@ -59,7 +63,11 @@ export async function loadConfig(path: string | undefined, directory: string): P
       throw unreadable(`the configuration in ${place}`, error);
     });
     if (found !== null) {
-      return { file: found.filepath, directory: dirname(found.filepath), value: found.isEmpty === true ? {} : found.config };
+      return {
+        file: found.filepath,
+        directory: dirname(found.filepath),
+        value: found.isEmpty === true ? {} : found.config,
+      };
     }
   }
   return { file: undefined, directory, value: {} };

@@ -27,6 +27,7 @@ export function presetPlugins(preset: Preset): AnyPlugin[] {
 /** The defaults of a preset over those of its ancestors. */
 export function presetDefaults(preset: Preset): Record<string, Record<string, unknown>> {
   const merged: Record<string, Record<string, unknown>> = preset.from === undefined ? {} : presetDefaults(preset.from);
-  for (const [section, values] of Object.entries(preset.defaults ?? {})) merged[section] = { ...merged[section], ...values };
+  for (const [section, values] of Object.entries(preset.defaults ?? {}))
+    merged[section] = { ...merged[section], ...values };
   return merged;
 }

@@ -18,7 +18,8 @@ export interface ResolvedConfig {
 }
 
 type Table = Record<string, unknown>;
-const isTable = (value: unknown): value is Table => typeof value === 'object' && value !== null && !Array.isArray(value);
+const isTable = (value: unknown): value is Table =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);
 
 /** The user's tables over the preset's defaults, one level deep. */
 function overlay(defaults: Readonly<Record<string, Table>>, user: Table): Table {
@@ -58,9 +59,13 @@ export async function resolveConfig(
   const preset = presets.get(String(named));
   if (preset === undefined) {
     const near = nearest(String(named), [...presets.keys()]);
-    throw new ChimeraError('CONFIG_INVALID', `${presetName === undefined ? file : '--preset'}: preset = ${JSON.stringify(named)}: there is no such preset`, {
-      remedy: near === undefined ? `choose one of ${[...presets.keys()].join(', ')}` : `did you mean "${near}"?`,
-    });
+    throw new ChimeraError(
+      'CONFIG_INVALID',
+      `${presetName === undefined ? file : '--preset'}: preset = ${JSON.stringify(named)}: there is no such preset`,
+      {
+        remedy: near === undefined ? `choose one of ${[...presets.keys()].join(', ')}` : `did you mean "${near}"?`,
+      },
+    );
   }
 
   const switches = v.safeParse(v.looseObject({ plugins: coreSections.plugins }), loaded.value);
@@ -84,9 +89,13 @@ export async function resolveConfig(
     if (plugin?.section === undefined || plugin.options === undefined) continue;
     const other = owners.get(plugin.section);
     if (other !== undefined || plugin.section in coreSections) {
-      throw new ChimeraError('ENGINE_CONTRACT', `table [${plugin.section}] belongs to ${other?.name ?? 'the core'} and to ${plugin.name}`, {
-        remedy: 'keep one of the two plugins',
-      });
+      throw new ChimeraError(
+        'ENGINE_CONTRACT',
+        `table [${plugin.section}] belongs to ${other?.name ?? 'the core'} and to ${plugin.name}`,
+        {
+          remedy: 'keep one of the two plugins',
+        },
+      );
     }
     owners.set(plugin.section, plugin);
     sections[plugin.section] = v.optional(plugin.options as unknown as v.GenericSchema<Table>, {}) as v.GenericSchema;

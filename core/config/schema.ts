@@ -15,7 +15,10 @@ export const nonEmpty = v.pipe(v.string('must be a text'), v.minLength(1, 'must 
 
 export const nodeId = v.pipe(
   nonEmpty,
-  v.regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/, 'must be 1 to 63 letters, digits, dots, dashes or underscores, starting with a letter or digit'),
+  v.regex(
+    /^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/,
+    'must be 1 to 63 letters, digits, dots, dashes or underscores, starting with a letter or digit',
+  ),
 );
 
 export const coreSections = {

@@ -148,7 +148,10 @@ export function createEngine(options: EngineOptions): Engine {
     };
     plugin.apply(host, options.options.get(plugin.name) as never);
     if (given.size > 0) {
-      throw new ChimeraError('ENGINE_CONTRACT', `${plugin.name} declares ${[...given].join(', ')} and does not give it`);
+      throw new ChimeraError(
+        'ENGINE_CONTRACT',
+        `${plugin.name} declares ${[...given].join(', ')} and does not give it`,
+      );
     }
   }
 
@@ -229,10 +232,7 @@ export function createEngine(options: EngineOptions): Engine {
       phase = 'stopped';
       const stopped = new ChimeraError('ENGINE_STOPPED', 'the node is stopping');
       stopping.abort(stopped);
-      await Promise.race([
-        Promise.all([queue.close(stopped), ...background]),
-        clock.sleep(releaseLimitMs),
-      ]);
+      await Promise.race([Promise.all([queue.close(stopped), ...background]), clock.sleep(releaseLimitMs)]);
       await release();
     },
   };

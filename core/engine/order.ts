@@ -41,9 +41,13 @@ export function orderPlugins(plugins: readonly AnyPlugin[]): AnyPlugin[] {
   const visit = (plugin: AnyPlugin, path: readonly string[]): void => {
     if (state.get(plugin) === 'done') return;
     if (state.get(plugin) === 'open') {
-      throw new ChimeraError('ENGINE_CONTRACT', `plugins need each other in a circle: ${[...path, plugin.name].join(' → ')}`, {
-        remedy: 'break the circle: turn one need into a hook or a want',
-      });
+      throw new ChimeraError(
+        'ENGINE_CONTRACT',
+        `plugins need each other in a circle: ${[...path, plugin.name].join(' → ')}`,
+        {
+          remedy: 'break the circle: turn one need into a hook or a want',
+        },
+      );
     }
     state.set(plugin, 'open');
     for (const { name } of plugin.needs ?? []) visit(givers.get(name) as AnyPlugin, [...path, plugin.name]);

@@ -12,6 +12,7 @@ import { withDeadline, type Clock, type Log, type Random } from '../runtime/inde
 import type { CycleSettings, Hooks, Refusal } from './hooks.ts';
 import type {
   Candidate,
+  Confirmation,
   Consensus,
   CycleOutcome,
   CycleResult,
@@ -21,6 +22,7 @@ import type {
   HeadView,
   Merged,
   Published,
+  Sealed,
   View,
 } from './model.ts';
 import type { Sealer } from './seal.ts';
@@ -180,11 +182,6 @@ export async function runCycle(
     });
     const accepted = uploads.filter((upload) => upload.accepted).length;
     hooks.uploaded.call(sealed, uploads);
-    if (accepted === 0) {
-      throw new ChimeraError('CYCLE_NOT_ACCEPTED', `none of ${uploads.length} HSDirs took the descriptor`, {
-        remedy: `the reasons they gave: ${[...new Set(uploads.map((upload) => upload.reason ?? 'none'))].join(', ')}`,
-      });
-    }
 
     const introPoints = new Set(merged.sets.flat().map(({ id }) => id));
     const remember = (confirmed: boolean): void => {
@@ -199,9 +196,14 @@ export async function runCycle(
       };
     };
     // From here on clients may hold it, whatever the fetch-back says.
-    remember(false);
-    const confirmations =
-      (await step('confirm', (signal) => hooks.confirm.promise({ sealed, signal }))) ?? [];
+    if (accepted > 0) remember(false);
+    const confirmations = (await step('confirm', (signal) => hooks.confirm.promise({ sealed, signal }))) ?? [];
+    await learnRevisions(sealer, sealed, confirmations);
+    if (accepted === 0) {
+      throw new ChimeraError('CYCLE_NOT_ACCEPTED', `none of ${uploads.length} HSDirs took the descriptor`, {
+        remedy: `the reasons they gave: ${[...new Set(uploads.map((upload) => upload.reason ?? 'none'))].join(', ')}`,
+      });
+    }
     const missing = confirmations.filter((confirmation) => !confirmation.confirmed).length;
     const complete = missing === 0 && accepted === uploads.length;
     remember(complete);
@@ -265,6 +267,17 @@ async function gather(
   return reports;
 }
 
+/** A counter above ours at an HSDir means that another publisher was there: the next one must be above it. */
+async function learnRevisions(sealer: Sealer, sealed: Sealed, confirmations: readonly Confirmation[]): Promise<void> {
+  const descriptor = sealed.descriptors.find(({ slot }) => slot === sealed.slots.clientUses);
+  if (descriptor === undefined) return;
+  for (const { revision } of confirmations) {
+    if (revision !== undefined && revision > descriptor.revision) {
+      await sealer.sawRevision(descriptor.blindedKey, revision);
+    }
+  }
+}
+
 function unanswered(hook: string, what: string): ChimeraError {
   return new ChimeraError('CYCLE_UNANSWERED', `no plugin answered the hook ${hook}`, {
     remedy: `the preset needs ${what}`,
@@ -295,9 +308,13 @@ function checkedMerge(
     (set) => set.length > maximum || new Set(set).size !== set.length || set.some((candidate) => !known.has(candidate)),
   );
   if (broken) {
-    throw new ChimeraError('CYCLE_BAD_MERGE', `the merge policy broke its contract (at most ${maximum} known candidates, none twice)`, {
-      remedy: 'run describeMergePolicy from chimera-mtd/testing on it',
-    });
+    throw new ChimeraError(
+      'CYCLE_BAD_MERGE',
+      `the merge policy broke its contract (at most ${maximum} known candidates, none twice)`,
+      {
+        remedy: 'run describeMergePolicy from chimera-mtd/testing on it',
+      },
+    );
   }
   const sets = merged.sets.filter((set) => set.length > 0);
   if (sets.length === merged.sets.length && sets.length > 0) return merged;
@@ -306,6 +323,11 @@ function checkedMerge(
 
 /** Equal when the same introduction points would be published to the same clients. Order within a set does not count. */
 function contentOf(merged: Merged, clients: readonly Uint8Array[]): string {
-  const sets = merged.sets.map((set) => set.map(({ id }) => id).sort().join(' '));
+  const sets = merged.sets.map((set) =>
+    set
+      .map(({ id }) => id)
+      .sort()
+      .join(' '),
+  );
   return [...sets, ...clients.map((client) => Buffer.from(client).toString('hex')).sort()].join('\n');
 }

@@ -111,21 +111,21 @@ export function createHooks() {
     /** Once, in plugin order: open what the plugin needs; a rejection ends the start, and what was opened is released. */
     start: new AsyncSeriesHook<[]>([]),
     /** First step of a cycle: may this node publish? The first refusal ends the cycle. */
-    admit: new AsyncSeriesBailHook<[AdmitContext], Refusal>(['context']),
+    admit: new AsyncSeriesBailHook<[AdmitContext], Refusal | undefined>(['context']),
     /** Collects the heads' descriptors, all plugins at once; a rejection becomes a fault and the rest counts. */
     gather: new AsyncParallelHook<[GatherContext]>(['context']),
     /** Takes the verified heads and returns those that may serve: ghosts, sick and besieged ones are cut here. */
     sift: new AsyncSeriesWaterfallHook<[readonly HeadView[], SiftContext]>(['heads', 'context']),
     /** Decides which candidates are live; the first answer counts, asked in the order of `rotateStages`. */
-    rotate: new AsyncSeriesBailHook<[View], Rotation>(['view']),
+    rotate: new AsyncSeriesBailHook<[View], Rotation | undefined>(['view']),
     /** Chooses the introduction points of the descriptor, or of each of several; the first answer counts. */
-    merge: new AsyncSeriesBailHook<[MergeContext], Merged>(['context']),
+    merge: new AsyncSeriesBailHook<[MergeContext], Merged | undefined>(['context']),
     /** Last look at what would be published; the first refusal ends the cycle and what is published stays. */
-    review: new AsyncSeriesBailHook<[ReviewContext], Refusal>(['context']),
+    review: new AsyncSeriesBailHook<[ReviewContext], Refusal | undefined>(['context']),
     /** Sends the sealed descriptors to their HSDirs; the first answer, one result per HSDir, counts. */
-    upload: new AsyncSeriesBailHook<[UploadContext], readonly Upload[]>(['context']),
+    upload: new AsyncSeriesBailHook<[UploadContext], readonly Upload[] | undefined>(['context']),
     /** Fetches the descriptor back as a client would; the first answer counts. */
-    confirm: new AsyncSeriesBailHook<[UploadContext], readonly Confirmation[]>(['context']),
+    confirm: new AsyncSeriesBailHook<[UploadContext], readonly Confirmation[] | undefined>(['context']),
     /** After the upload step, before the fetch-back: which HSDirs took it. */
     uploaded: new SyncHook<[Sealed, readonly Upload[]]>(['sealed', 'uploads']),
     /** Always the end of a cycle, whatever its outcome. */

@@ -6,4 +6,5 @@ export * from './queue.ts';
 export * from './revisions.ts';
 export * from './seal.ts';
 export * from './signer.ts';
+export * from './strategy.ts';
 export * from './verify.ts';

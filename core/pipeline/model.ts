@@ -124,6 +124,8 @@ export interface Confirmation {
   readonly fingerprint: string;
   readonly confirmed: boolean;
   readonly reason?: string;
+  /** The counter of what the HSDir has, when it has something. */
+  readonly revision?: bigint;
 }
 
 /** What is known of the last descriptor pair that was published. */

@@ -5,11 +5,12 @@
 import {
   addressOfKey,
   blindedPublicKey,
-  certificateLifetimeSeconds,
+  certificateExpiry,
   createMaterial,
   createRingCache,
   descriptorSlots,
   encodeDescriptor,
+  renewMaterial,
   responsibleHsdirsByReplica,
   revisionCounter,
   subcredential,
@@ -43,6 +44,8 @@ export interface Sealer {
     readonly now: number;
     readonly clients: readonly Uint8Array[];
   }): Promise<{ readonly sealed: Sealed; readonly certificatesExpireAt: number }>;
+  /** Takes note of a counter found at an HSDir for a blinded key, so that the next one is above it. */
+  sawRevision(blindedKey: Uint8Array, revision: bigint): Promise<void>;
 }
 
 /**
@@ -63,9 +66,6 @@ export function commonFeatures(candidates: readonly Candidate[], consensus: Cons
     singleOnionService: features.length > 0 && features.every(({ singleOnionService }) => singleOnionService),
   };
 }
-
-/** Certificates are renewed when less than this share of their life is left. */
-const renewBelow = 0.25;
 
 export function createSealer(options: {
   readonly signer: Signer;
@@ -94,13 +94,13 @@ export function createSealer(options: {
   const materialOf = async (slot: DescriptorSlot, set: number, now: number): Promise<DescriptorMaterial> => {
     const key = `${periodKey(slot)}/${set}`;
     const known = materials.get(key);
-    if (known !== undefined && known.expiresAt - now > certificateLifetimeSeconds * renewBelow) return known;
-    const material = await createMaterial({
-      random,
-      blindedPublicKey: keysOf(slot).publicKey,
-      now,
-      sign: (body) => signer.sign(slot.period, body),
-    });
+    // As fresh as tor's would be, to the hour that a certificate shows; the signer is asked once an hour at most.
+    if (known !== undefined && known.expiresAt === certificateExpiry(now)) return known;
+    const sign = (body: Uint8Array): Promise<Uint8Array> => signer.sign(slot.period, body);
+    const material =
+      known === undefined
+        ? await createMaterial({ random, blindedPublicKey: keysOf(slot).publicKey, now, sign })
+        : await renewMaterial(known, { now, sign });
     materials.set(key, material);
     return material;
   };
@@ -118,7 +118,13 @@ export function createSealer(options: {
       const { spreadFetch } = consensus.ringRules;
       const targetsOf = (slot: DescriptorSlot): SealedDescriptor['targets'] => {
         const ring = ringOf(consensus.hsdirs, slot.srv, slot.period);
-        const replicas = responsibleHsdirsByReplica(ring, keysOf(slot).publicKey, slot.period, consensus.ringRules, 'store');
+        const replicas = responsibleHsdirsByReplica(
+          ring,
+          keysOf(slot).publicKey,
+          slot.period,
+          consensus.ringRules,
+          'store',
+        );
         return replicas.flatMap((relays, replica) =>
           relays.map((relay, position) => ({
             relay,
@@ -177,5 +183,7 @@ export function createSealer(options: {
       await revisions.record(descriptors);
       return { sealed: { address, slots: placement.slots, descriptors }, certificatesExpireAt };
     },
+
+    sawRevision: (blindedKey, revision) => revisions.record([{ blindedKey, revision }]),
   };
 }

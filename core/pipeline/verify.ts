@@ -62,7 +62,14 @@ export function createVerifier(): (reports: readonly HeadReport[], consensus: Co
           if (taken.has(id)) continue;
           taken.add(id);
           const { node, provenance } = report;
-          head.candidates.set(id, { id, head: report.head, node, provenance, introPoint, features: descriptor.features });
+          head.candidates.set(id, {
+            id,
+            head: report.head,
+            node,
+            provenance,
+            introPoint,
+            features: descriptor.features,
+          });
         }
       } catch (error) {
         rejected.push({ report, error: error instanceof Error ? error : new Error(messageOf(error)) });

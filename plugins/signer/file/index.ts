@@ -1,0 +1,134 @@
+/**
+ * signer/file: signs with a master key that lies in a file in one of Tor's own formats. The key is read at the start and
+ * stays in this process' memory.
+ */
+import * as v from 'valibot';
+import { nonEmpty } from '../../../core/config/schema.ts';
+import { definePlugin, masterContract, masterKeyContract, signerContract } from '../../../core/engine/index.ts';
+import { ChimeraError, messageOf } from '../../../core/errors.ts';
+import {
+  addressOfKey,
+  blindedKey,
+  encodePublicKeyFile,
+  encodeSecretKeyFile,
+  parseOnionAddress,
+  parseSecretKeyFile,
+  revisionKey,
+  signBlinded,
+  type BlindedKey,
+  type MasterKey,
+  type TimePeriod,
+} from '../../../core/onion/index.ts';
+import type { Store } from '../../../core/runtime/index.ts';
+
+const options = v.strictObject({
+  /** hs_ed25519_secret_key of the service. */
+  identity_key_path: nonEmpty,
+  /** When given, the key must belong to it. */
+  onion_address: v.optional(nonEmpty),
+});
+
+/** Reads a master key file; rejects with MASTER_KEY_UNREADABLE or ONION_KEY_FILE, never with the key's bytes in the message. */
+export async function readMasterKey(store: Store, path: string): Promise<MasterKey> {
+  let bytes: Uint8Array | undefined;
+  try {
+    bytes = await store.read(path);
+  } catch (error) {
+    throw new ChimeraError('MASTER_KEY_UNREADABLE', `master.identity_key_path: ${path}: ${messageOf(error)}`, {
+      remedy: 'let the user that runs Chimera read the file, and nobody else (chmod 600)',
+      cause: error,
+    });
+  }
+  if (bytes === undefined) {
+    throw new ChimeraError('MASTER_KEY_UNREADABLE', `master.identity_key_path: ${path}: no such file`, {
+      remedy: 'give the path of the service’s hs_ed25519_secret_key',
+    });
+  }
+  try {
+    return parseSecretKeyFile(bytes);
+  } catch (error) {
+    if (!(error instanceof ChimeraError)) throw error;
+    throw new ChimeraError(error.code, `master.identity_key_path: ${path}: ${error.message}`, {
+      ...(error.remedy === undefined ? {} : { remedy: error.remedy }),
+      cause: error,
+    });
+  }
+}
+
+/** Refuses a key that is not of the address that the operator expects. */
+function checkAddress(key: MasterKey, expected: string | undefined): void {
+  if (expected === undefined) return;
+  const actual = addressOfKey(key.publicKey);
+  if (actual !== parseOnionAddress(expected)) {
+    throw new ChimeraError(
+      'CONFIG_INVALID',
+      `master.onion_address = ${expected}: the key file belongs to ${actual}.onion`,
+      {
+        remedy: 'correct the address, or give the key file that belongs to it',
+      },
+    );
+  }
+}
+
+/** Two periods are in use at a time; a few more are kept around a rollover. */
+const maximumBlinded = 4;
+
+export const signerFile = definePlugin<v.InferOutput<typeof options>>({
+  name: 'signer/file',
+  summary: 'Signs with a master key file in Tor’s own format.',
+  gives: [signerContract, masterContract, masterKeyContract],
+  section: 'master',
+  options,
+  apply(host, { identity_key_path, onion_address }) {
+    let loaded: MasterKey | undefined;
+    const blinded = new Map<string, BlindedKey>();
+
+    const key = (): MasterKey => {
+      if (loaded === undefined) throw new ChimeraError('ENGINE_CONTRACT', 'the master key is used before the start');
+      return loaded;
+    };
+    const blindedFor = (period: TimePeriod): BlindedKey => {
+      const name = `${period.number}/${period.lengthMinutes}`;
+      let found = blinded.get(name);
+      if (found === undefined) {
+        found = blindedKey(key(), period);
+        blinded.set(name, found);
+        for (const oldest of blinded.keys()) {
+          if (blinded.size <= maximumBlinded) break;
+          blinded.delete(oldest);
+        }
+      }
+      return found;
+    };
+
+    host.hooks.start.tapPromise('signer/file', async () => {
+      const read = await readMasterKey(host.runtime.store, identity_key_path);
+      checkAddress(read, onion_address);
+      loaded = read;
+      host.defer(() => {
+        read.expandedSecret.fill(0);
+        for (const { expandedSecret } of blinded.values()) expandedSecret.fill(0);
+        blinded.clear();
+        loaded = undefined;
+      });
+    });
+
+    host.give(signerContract, {
+      get publicKey() {
+        return key().publicKey;
+      },
+      sign: async (period, message) => signBlinded(blindedFor(period), message),
+      revisionKey: async (period) => revisionKey(blindedFor(period)),
+    });
+    host.give(masterContract, {
+      get address() {
+        return addressOfKey(key().publicKey);
+      },
+    });
+    host.give(masterKeyContract, {
+      secretKeyFile: () => encodeSecretKeyFile(key()),
+      publicKeyFile: () => encodePublicKeyFile(key().publicKey),
+    });
+  },
+});
+export default signerFile;
