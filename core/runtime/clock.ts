@@ -9,7 +9,7 @@ export interface Clock {
   now(): number;
   /** Milliseconds since an arbitrary start; never goes back. For durations and leases. */
   monotonic(): number;
-  /** Calls `run` once after `delayMs`. Does not keep the process alive on its own. */
+  /** Calls `run` once after `delayMs`. */
   after(delayMs: number, run: () => void): Timer;
   /** Resolves after `delayMs`; rejects with the signal's reason when aborted before. */
   sleep(delayMs: number, signal?: AbortSignal): Promise<void>;

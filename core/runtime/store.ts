@@ -1,5 +1,5 @@
 /** Files. The only place that touches a disk; simulations pass one that lives in memory. */
-import { chmod, mkdir, open, readFile, readdir, rename, rm } from 'node:fs/promises';
+import { chmod, chown, mkdir, open, readFile, readdir, rename, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
 
 export interface Store {
@@ -11,6 +11,8 @@ export interface Store {
   makeDirectory(path: string, mode?: number): Promise<void>;
   /** Removes a file or a whole directory; it need not exist. */
   remove(path: string): Promise<void>;
+  /** Gives a file or directory to the user `uid`; does nothing unless this process is root and the user another. */
+  own(path: string, uid: number): Promise<void>;
   /** The names in a directory, sorted; empty when there is none. */
   list(path: string): Promise<string[]>;
 }
@@ -55,6 +57,10 @@ export const systemStore: Store = {
   },
 
   remove: (path) => rm(path, { recursive: true, force: true }),
+
+  own: async (path, uid) => {
+    if (process.getuid?.() === 0 && uid !== 0) await chown(path, uid, -1);
+  },
 
   list: async (path) => {
     try {

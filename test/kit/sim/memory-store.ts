@@ -66,6 +66,7 @@ export function createMemoryStore(): MemoryStore {
         for (const known of set.keys()) if (known === at || known.startsWith(`${at}/`)) set.delete(known);
       }
     },
+    own: async () => undefined,
     list: async (path) => {
       const at = normalized(path);
       return [...files.keys(), ...directories]

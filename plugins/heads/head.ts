@@ -1,0 +1,258 @@
+/**
+ * One head: an onion service in one tor, set up by Chimera, and what is known of its introduction points.
+ *
+ *   absent ─ set up ─► waiting (tor makes introduction points) ─► live ─ tor lost ─► dead ─ tor back ─ set up ─► …
+ *
+ * Two sources tell its introduction points. tor's own copy of the service's first descriptor is at hand at once. While
+ * clients use the second one (from the start of a time period until the next shared random value), only the HSDirs have
+ * that: it is fetched as a client would, because the first one's introduction points die at the end of that half.
+ */
+import { type TorClient, type TorEvent } from '../../core/engine/index.ts';
+import { ChimeraError, isChimeraError, messageOf } from '../../core/errors.ts';
+import {
+  clientSlot,
+  descriptorSlots,
+  parseOnionAddress,
+  readOuter,
+  type OnionAddress,
+} from '../../core/onion/index.ts';
+import type { Consensus, HeadReport } from '../../core/pipeline/index.ts';
+import { jittered, type Log, type Runtime, type Timer } from '../../core/runtime/index.ts';
+import { directoryOf, readServices, writeServices, type ServiceSettings } from './settings.ts';
+import type { HeadOptions } from './options.ts';
+
+/** What differs between the identity modes. */
+export interface IdentityMode {
+  /** Writes what must lie in the HiddenServiceDir before tor sees it. */
+  prepare(directory: string): Promise<void>;
+  /** Whether the head publishes its own descriptor (torrc PublishHidServDescriptors). */
+  readonly publishesItself: boolean;
+}
+
+export interface HeadContext {
+  readonly node: string;
+  /** `node/head`. */
+  readonly head: string;
+  readonly tor: TorClient;
+  readonly options: HeadOptions;
+  readonly mode: IdentityMode;
+  readonly runtime: Runtime;
+  readonly log: Log;
+  /** Called whenever report() may answer differently. */
+  changed(why: string): void;
+}
+
+export interface Head {
+  /** What is known now; undefined while it is not live. */
+  report(): HeadReport | undefined;
+  /** Works until the signal aborts. */
+  run(signal: AbortSignal): Promise<void>;
+  /** Takes the service out of tor again and removes its directory. */
+  remove(): Promise<void>;
+}
+
+/** An HSDir copy is fetched again after this, with jitter: introduction points are replaced once a day, uploads tell sooner. */
+const refetchMs = 600_000;
+/** While the copy at the HSDirs is missing. */
+const retryFetchMs = 2_000;
+/** After the last of a round of uploads. */
+const uploadQuietMs = 700;
+/** tor has forgotten the service when it does not know its descriptor this many polls in a row. */
+const pollsUntilForgotten = 5;
+
+export function createHead(context: HeadContext): Head {
+  const { tor, options, mode, runtime, log, node } = context;
+  const { clock, random, store } = runtime;
+  let directory: string | undefined;
+  let address: OnionAddress | undefined;
+  let report: HeadReport | undefined;
+  let previousPublish: string | undefined;
+  /** The HSDirs' copy, with the half of the day that it is good for. */
+  let fetched: { text: string; half: string; revision: bigint } | undefined;
+  let fetchAgainAtMs = 0;
+  /** False until an upload was seen: before that the HSDirs may hold a descriptor of a service that has died. */
+  let uploadSeen = false;
+  let missing = 0;
+  let lost: Timer | undefined;
+  let wake: () => void = () => undefined;
+
+  const replace = (next: HeadReport | undefined, why: string): void => {
+    if (next?.descriptor === report?.descriptor) return;
+    report = next;
+    context.changed(why);
+  };
+
+  const baseDirectory = async (): Promise<string> => {
+    if (options.hidden_service_dir !== undefined) return options.hidden_service_dir;
+    const [data] = await tor.getConf('DataDirectory');
+    if (data !== undefined && data !== '') return `${data}/chimera`;
+    throw new ChimeraError('HEADS_DIRECTORY', `${context.head}: tor does not tell its DataDirectory`, {
+      remedy: 'set heads.hidden_service_dir',
+    });
+  };
+
+  /** Makes tor run the head, beside whatever services it has. Harmless when it does already. */
+  const setUp = async (): Promise<void> => {
+    const base = await baseDirectory();
+    const own = `${base}/${context.head.replace(/[^A-Za-z0-9._-]/g, '-')}`;
+    const uid = Number(await tor.getInfo('process/uid').catch(() => '0'));
+    try {
+      await store.makeDirectory(base);
+      await store.makeDirectory(own);
+      await mode.prepare(own);
+      for (const path of [base, own, ...(await store.list(own)).map((name) => `${own}/${name}`)]) {
+        await store.own(path, uid);
+      }
+    } catch (error) {
+      throw new ChimeraError('HEADS_DIRECTORY', `${context.head}: cannot prepare ${own}: ${messageOf(error)}`, {
+        remedy: 'run Chimera as root or as tor’s user, or set heads.hidden_service_dir to a directory of that user',
+        cause: error,
+      });
+    }
+    const service: ServiceSettings = [
+      ['HiddenServiceDir', own],
+      ['HiddenServicePort', `${options.virtual_port} ${options.target}`],
+      ['HiddenServiceNumIntroductionPoints', String(options.num_introduction_points)],
+      ['HiddenServiceOnionBalanceInstance', '1'],
+      ...Object.entries(options.torrc),
+    ];
+    const running = await readServices(tor);
+    const others = running.filter((known) => directoryOf(known) !== own);
+    const known = others.length < running.length;
+    if (!mode.publishesItself && previousPublish === undefined) {
+      previousPublish = (await tor.getConf('PublishHidServDescriptors'))[0] ?? '1';
+    }
+    try {
+      await writeServices(tor, [...others, service], mode.publishesItself ? [] : [['PublishHidServDescriptors', '0']]);
+    } catch (error) {
+      throw new ChimeraError('HEADS_REFUSED', `${context.head}: tor refuses the onion service: ${messageOf(error)}`, {
+        remedy: 'see tor’s own log for the reason; the directory must belong to tor’s user and nobody else may read it',
+        cause: error,
+      });
+    }
+    const hostname = await store.read(`${own}/hostname`);
+    if (hostname === undefined) {
+      throw new ChimeraError('HEADS_DIRECTORY', `${context.head}: tor wrote no ${own}/hostname`, {
+        remedy: 'let Chimera read tor’s HiddenServiceDir: run it as root or as tor’s user',
+      });
+    }
+    directory = own;
+    address = parseOnionAddress(new TextDecoder().decode(hostname).trim());
+    uploadSeen = known;
+    missing = 0;
+    log.info('the head is set up', { head: context.head, address, directory: own });
+  };
+
+  const halfOf = (consensus: Consensus): string => {
+    const { period } = clientSlot(consensus.times, consensus.rules, consensus.sharedRandom);
+    return `${period.number}/${period.lengthMinutes}`;
+  };
+
+  /** The HSDirs' copy for this half of the day, from memory or fetched. */
+  const fromHsdirs = async (service: OnionAddress, half: string): Promise<string | undefined> => {
+    const due = clock.monotonic() >= fetchAgainAtMs || fetched?.half !== half;
+    if (due && uploadSeen) {
+      fetchAgainAtMs = clock.monotonic() + jittered(random, refetchMs, 0.3);
+      try {
+        const { text } = await tor.fetchDescriptor(service);
+        const { revision } = readOuter(text);
+        if (fetched?.half !== half || revision >= fetched.revision) fetched = { text, half, revision };
+      } catch (error) {
+        fetchAgainAtMs = clock.monotonic() + jittered(random, retryFetchMs, 0.3);
+        log.debug('the HSDirs do not have the head’s descriptor yet', { head: context.head, error });
+      }
+    }
+    return fetched?.half === half ? fetched.text : undefined;
+  };
+
+  const poll = async (): Promise<void> => {
+    if (address === undefined) await setUp();
+    const service = address as OnionAddress;
+    const own = await tor.serviceDescriptor(service);
+    missing = own === undefined ? missing + 1 : 0;
+    if (missing >= pollsUntilForgotten && report !== undefined) {
+      // Somebody reloaded tor's configuration (SIGHUP): services that only SETCONF knows are gone.
+      log.warn('tor has forgotten the head; it is set up again', { head: context.head });
+      replace(undefined, 'tor has forgotten the head');
+      address = undefined;
+      return;
+    }
+    const consensus = await tor.consensus();
+    const slots = descriptorSlots(consensus.times, consensus.rules, consensus.sharedRandom);
+    const remote =
+      mode.publishesItself && slots.clientUses === 'second' ? await fromHsdirs(service, halfOf(consensus)) : undefined;
+    const descriptor = remote ?? own;
+    if (descriptor === undefined || tor.state !== 'ready') return;
+    const provenance = remote === undefined ? 'service' : 'hsdir';
+    replace(
+      { head: context.head, node, address: service, descriptor, provenance, observedAt: clock.now() },
+      `its descriptor changed (${provenance})`,
+    );
+  };
+
+  const onUpload = (): ((event: TorEvent) => void) => {
+    let quiet: Timer | undefined;
+    return ({ words }) => {
+      if (words[0] !== 'UPLOADED' || words[1] !== address) return;
+      uploadSeen = true;
+      quiet?.cancel();
+      quiet = clock.after(uploadQuietMs, () => {
+        fetchAgainAtMs = 0;
+        wake();
+      });
+    };
+  };
+
+  const onState = (state: TorClient['state']): void => {
+    lost?.cancel();
+    if (state === 'ready') {
+      // tor may have been restarted: what SETCONF told it is gone, and so are its introduction points.
+      address = undefined;
+      fetched = undefined;
+      wake();
+      return;
+    }
+    lost = clock.after(options.lost_after_ms, () => replace(undefined, 'its tor is gone'));
+  };
+
+  return {
+    report: () => report,
+    run: async (signal) => {
+      const releases = [tor.onEvent('HS_DESC', onUpload()), tor.onState(onState), tor.onConsensus(() => wake())];
+      try {
+        while (!signal.aborted) {
+          let delayMs = options.poll_interval_ms;
+          try {
+            if (tor.state === 'ready') await poll();
+            if (report === undefined) delayMs = Math.min(delayMs, 500);
+          } catch (error) {
+            if (signal.aborted) break;
+            if (isChimeraError(error, 'HEADS_REFUSED') || isChimeraError(error, 'HEADS_DIRECTORY')) {
+              log.error('the head cannot be set up', { head: context.head, error });
+              delayMs = 10_000;
+            } else {
+              log.warn('the head’s tor does not answer', { head: context.head, error });
+              replace(undefined, 'its tor does not answer');
+            }
+          }
+          const pause = new AbortController();
+          const stop = (): void => pause.abort();
+          wake = stop;
+          signal.addEventListener('abort', stop, { once: true });
+          await clock.sleep(delayMs, pause.signal).catch(() => undefined);
+          signal.removeEventListener('abort', stop);
+        }
+      } finally {
+        lost?.cancel();
+        for (const release of releases) release();
+      }
+    },
+    remove: async () => {
+      if (directory === undefined || options.keep_on_exit || tor.state !== 'ready') return;
+      const left = (await readServices(tor)).filter((known) => directoryOf(known) !== directory);
+      const reset = previousPublish === undefined ? [] : ([['PublishHidServDescriptors', previousPublish]] as const);
+      await writeServices(tor, left, reset);
+      await store.remove(directory);
+    },
+  };
+}

@@ -1,0 +1,34 @@
+/**
+ * The onion services of one tor as its control port knows them: read all, put ours beside the operator's own, take ours
+ * out again. SETCONF replaces the whole list, so the others must be said again each time.
+ */
+import type { TorClient, TorSetting } from '../../core/engine/index.ts';
+
+/** One onion service: HiddenServiceDir first, then its options. */
+export type ServiceSettings = readonly (readonly [option: string, value: string])[];
+
+export const directoryOf = (service: ServiceSettings): string => service[0]?.[1] ?? '';
+
+/** The services that tor runs now, in order. */
+export async function readServices(tor: TorClient): Promise<ServiceSettings[]> {
+  const services: [string, string][][] = [];
+  for (const line of await tor.command('GETCONF HiddenServiceOptions')) {
+    const match = /^(HiddenService\w+)=(.*)$/.exec(line);
+    if (match === null) continue;
+    const [, option = '', raw = ''] = match;
+    const value = /^".*"$/.test(raw) ? raw.slice(1, -1).replace(/\\(.)/g, '$1') : raw;
+    if (option === 'HiddenServiceDir') services.push([]);
+    services.at(-1)?.push([option, value]);
+  }
+  return services;
+}
+
+/** Makes tor run exactly `services`, and sets `others` in the same step: all or nothing. */
+export async function writeServices(
+  tor: TorClient,
+  services: readonly ServiceSettings[],
+  others: readonly TorSetting[] = [],
+): Promise<void> {
+  const settings: TorSetting[] = services.flat();
+  await tor.setConf([...others, ...(settings.length > 0 ? settings : [['HiddenServiceDir'] as const])]);
+}
