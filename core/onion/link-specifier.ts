@@ -66,6 +66,8 @@ export interface RelayContact {
   readonly fingerprint: string;
   /** 32 bytes. */
   readonly ed25519?: Uint8Array;
+  /** 16 bytes, and its port. */
+  readonly ipv6?: { readonly address: Uint8Array; readonly port: number };
 }
 
 /** The link specifiers of a relay, as C tor writes them. Throws ONION_DESCRIPTOR for a malformed address, port or identity. */
@@ -79,11 +81,23 @@ export function linkSpecifiersOfRelay(relay: RelayContact): readonly LinkSpecifi
     throw refuse(`${relay.port} is not a port`);
   if (fingerprint.length !== 20) throw refuse('a fingerprint has 40 hexadecimal characters');
   const specifiers: LinkSpecifier[] = [
-    { type: linkSpecifierTypes.ipv4, data: Uint8Array.of(...octets, relay.port >> 8, relay.port & 255) },
+    { type: linkSpecifierTypes.ipv4, data: Uint8Array.of(...octets, ...portBytes(relay.port)) },
     { type: linkSpecifierTypes.legacyId, data: copyOf(fingerprint) },
   ];
   if (relay.ed25519 !== undefined) specifiers.push({ type: linkSpecifierTypes.ed25519Id, data: copyOf(relay.ed25519) });
+  if (relay.ipv6 !== undefined) {
+    if (relay.ipv6.address.length !== 16) throw refuse('an IPv6 address has 16 bytes');
+    specifiers.push({
+      type: linkSpecifierTypes.ipv6,
+      data: Uint8Array.of(...relay.ipv6.address, ...portBytes(relay.ipv6.port)),
+    });
+  }
   return specifiers;
+}
+
+function portBytes(port: number): readonly [number, number] {
+  if (!Number.isInteger(port) || port < 1 || port > 65_535) throw refuse(`${port} is not a port`);
+  return [port >> 8, port & 255];
 }
 
 /** The relay's fingerprint (40 upper-case characters) in a list, if it has one. */

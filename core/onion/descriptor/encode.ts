@@ -1,17 +1,16 @@
 /** Writing a descriptor: synchronous, and in form what C tor writes, to the byte. */
 import { ChimeraError } from '../../errors.ts';
-import { ascii, encodeBase64Unpadded } from '../bytes.ts';
+import { ascii } from '../bytes.ts';
 import { introCertificateExpiry } from '../certificate.ts';
 import { signPlain } from '../signature.ts';
 import { encryptLayer, saltLength } from './cipher.ts';
 import { formatFeatures } from './inner.ts';
-import { formatObject } from './items.ts';
 import { authorizationFor, introPointTexts } from './material.ts';
 import type { DescriptorMaterial, RandomSource } from './material.ts';
 import { formatMiddle } from './middle.ts';
 import { defaultLifetimeMinutes, maxDescriptorBytes, maxIntroPoints } from './model.ts';
 import type { IntroPoint, ServiceFeatures } from './model.ts';
-import { signatureInput } from './outer.ts';
+import { formatSignature, formatSigned, signatureInput } from './outer.ts';
 
 export interface EncodeOptions {
   readonly subcredential: Uint8Array;
@@ -64,18 +63,13 @@ export function encodeDescriptor(material: DescriptorMaterial, options: EncodeOp
     encrypted,
   });
   const superencrypted = encryptLayer('middle', secrets, random.bytes(saltLength), ascii(middle));
-  const signed = [
-    'hs-descriptor 3',
-    `descriptor-lifetime ${defaultLifetimeMinutes}`,
-    'descriptor-signing-key-cert',
-    formatObject('ED25519 CERT', material.certificate),
-    `revision-counter ${revision}`,
-    'superencrypted',
-    formatObject('MESSAGE', superencrypted),
-    '',
-  ].join('\n');
-  const signature = signPlain(material.signingKey, signatureInput(ascii(signed)));
-  const text = `${signed}signature ${encodeBase64Unpadded(signature)}\n`;
+  const signed = formatSigned({
+    lifetimeMinutes: defaultLifetimeMinutes,
+    certificate: material.certificate,
+    revision,
+    superencrypted,
+  });
+  const text = signed + formatSignature(signPlain(material.signingKey, signatureInput(ascii(signed))));
   const maxBytes = options.maxBytes ?? maxDescriptorBytes;
   if (text.length >= maxBytes) {
     throw refuse(

@@ -3,11 +3,11 @@
  * an HSDir does before it stores: certificate, signature, sizes.
  */
 import { ChimeraError } from '../../errors.ts';
-import { ascii } from '../bytes.ts';
+import { ascii, encodeBase64Unpadded } from '../bytes.ts';
 import { certificateTypes, parseCertificate, verifyCertificate } from '../certificate.ts';
 import type { Certificate } from '../certificate.ts';
 import { verifyPlain, verifyingKey } from '../signature.ts';
-import { bytesOf, decimalOf, malformed, objectOf, parseItems, requiredItem } from './items.ts';
+import { bytesOf, decimalOf, formatObject, malformed, objectOf, parseItems, requiredItem } from './items.ts';
 import { maxDescriptorBytes, maxLifetimeMinutes } from './model.ts';
 
 export interface OuterDescriptor {
@@ -32,6 +32,30 @@ const shortestBlob = 16 + 32 + 1;
 /** What the signature of a descriptor is made over. */
 export function signatureInput(signedBytes: Uint8Array): Buffer {
   return Buffer.concat([signaturePrefix, signedBytes]);
+}
+
+/** The signed part of a descriptor as tor writes it; its signature line follows. `certificate` is 140 bytes. */
+export function formatSigned(fields: {
+  readonly lifetimeMinutes: number;
+  readonly certificate: Uint8Array;
+  readonly revision: bigint;
+  readonly superencrypted: Uint8Array;
+}): string {
+  return [
+    'hs-descriptor 3',
+    `descriptor-lifetime ${fields.lifetimeMinutes}`,
+    'descriptor-signing-key-cert',
+    formatObject('ED25519 CERT', fields.certificate),
+    `revision-counter ${fields.revision}`,
+    'superencrypted',
+    formatObject('MESSAGE', fields.superencrypted),
+    '',
+  ].join('\n');
+}
+
+/** The last line of a descriptor. */
+export function formatSignature(signature: Uint8Array): string {
+  return `signature ${encodeBase64Unpadded(signature)}\n`;
 }
 
 function asBytes(text: string | Uint8Array, maxBytes: number): Buffer {

@@ -27,6 +27,16 @@ describe('link specifiers', () => {
     expect(ipv4In([])).toBeUndefined();
   });
 
+  test('C tor hs_get_link_specifiers order: an IPv6 address comes last', () => {
+    const ipv6 = { address: new Uint8Array(16).fill(0x20), port: 443 };
+    const bytes = encodeLinkSpecifiers(linkSpecifiersOfRelay({ ...relay, ipv6 }));
+    expect(toHex(bytes)).toBe(`04${encoded.slice(2)}0112${'20'.repeat(16)}01bb`);
+    expectCode('ONION_DESCRIPTOR', () => linkSpecifiersOfRelay({ ...relay, ipv6: { ...ipv6, port: 65_536 } }));
+    expectCode('ONION_DESCRIPTOR', () =>
+      linkSpecifiersOfRelay({ ...relay, ipv6: { ...ipv6, address: new Uint8Array(4) } }),
+    );
+  });
+
   test('unknown types and their order are kept', () => {
     const bytes = hex('0209020102fe00');
     expect(toHex(encodeLinkSpecifiers(decodeLinkSpecifiers(bytes)))).toBe('0209020102fe00');

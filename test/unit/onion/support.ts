@@ -65,7 +65,7 @@ export const plainFeatures: ServiceFeatures = {
   flowControl: { versions: '1-2', sendmeIncrement: 31 },
 };
 
-export function makeIntroPoint(random: RandomSource): IntroPoint {
+export function makeIntroPoint(random: RandomSource, withIpv6 = false): IntroPoint {
   const relay = random.bytes(6);
   return {
     linkSpecifiers: linkSpecifiersOfRelay({
@@ -73,6 +73,7 @@ export function makeIntroPoint(random: RandomSource): IntroPoint {
       port: 9001,
       fingerprint: toHex(random.bytes(20)),
       ed25519: random.bytes(32),
+      ...(withIpv6 ? { ipv6: { address: random.bytes(16), port: 443 } } : {}),
     }),
     onionKey: clientPublicKey(random.bytes(32)),
     authKey: masterKeyFromSeed(random.bytes(32)).publicKey,
@@ -80,8 +81,8 @@ export function makeIntroPoint(random: RandomSource): IntroPoint {
   };
 }
 
-export function makeIntroPoints(count: number, random: RandomSource): IntroPoint[] {
-  return Array.from({ length: count }, () => makeIntroPoint(random));
+export function makeIntroPoints(count: number, random: RandomSource, withIpv6 = false): IntroPoint[] {
+  return Array.from({ length: count }, () => makeIntroPoint(random, withIpv6));
 }
 
 export interface TestService {
