@@ -55,5 +55,8 @@ export function definePlugin<Options>(plugin: Plugin<Options>): Plugin<Options> 
   return plugin;
 }
 
-// A plugin of any options, as lists hold them.
-export type AnyPlugin = Plugin<never>;
+/** A plugin of whatever options, as lists hold them. */
+export interface AnyPlugin extends Omit<Plugin, 'options' | 'apply'> {
+  readonly options?: GenericSchema | undefined;
+  apply(host: Host, options: never): void;
+}

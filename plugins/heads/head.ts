@@ -66,6 +66,8 @@ export function createHead(context: HeadContext): Head {
   let directory: string | undefined;
   let address: OnionAddress | undefined;
   let report: HeadReport | undefined;
+  /** What the report says, as text; empty without one. */
+  let content = '';
   let previousPublish: string | undefined;
   /** The HSDirs' copy, with the half of the day that it is good for. */
   let fetched: { text: string; half: string; revision: bigint } | undefined;
@@ -76,10 +78,19 @@ export function createHead(context: HeadContext): Head {
   let lost: Timer | undefined;
   let wake: () => void = () => undefined;
 
-  const replace = (next: HeadReport | undefined, why: string): void => {
-    if (next?.descriptor === report?.descriptor) return;
+  const replace = (next: HeadReport | undefined, nextContent: string, why: string): void => {
+    if (nextContent === content) return;
     report = next;
+    content = nextContent;
     context.changed(why);
+  };
+  const drop = (why: string): void => replace(undefined, '', why);
+
+  /** What a descriptor says, as text. tor encrypts its copy anew at each request, so the texts themselves always differ. */
+  const contentOf = (descriptor: string, service: OnionAddress, consensus: Consensus): string => {
+    const now = Math.floor(clock.now() / 1_000);
+    const opened = openDescriptor(descriptor, { address: service, periods: usablePeriods(consensus), now });
+    return JSON.stringify([opened.introPoints.map(introPointId).sort(), opened.features]);
   };
 
   const baseDirectory = async (): Promise<string> => {
@@ -173,7 +184,7 @@ export function createHead(context: HeadContext): Head {
     if (missing >= pollsUntilForgotten && report !== undefined) {
       // Somebody reloaded tor's configuration (SIGHUP): services that only SETCONF knows are gone.
       log.warn('tor has forgotten the head; it is set up again', { head: context.head });
-      replace(undefined, 'tor has forgotten the head');
+      drop('tor has forgotten the head');
       address = undefined;
       return;
     }
@@ -184,9 +195,13 @@ export function createHead(context: HeadContext): Head {
     const descriptor = remote ?? own;
     if (descriptor === undefined || tor.state !== 'ready') return;
     const provenance = remote === undefined ? 'service' : 'hsdir';
+    const next = contentOf(descriptor, service, consensus);
+    // A service that has just begun publishes no introduction point yet; that is nothing to tell.
+    if (next.startsWith('[[]')) return;
     replace(
       { head: context.head, node, address: service, descriptor, provenance, observedAt: clock.now() },
-      `its descriptor changed (${provenance})`,
+      next,
+      `its introduction points, from ${provenance === 'service' ? 'its tor' : 'the HSDirs'}`,
     );
   };
 
@@ -212,7 +227,7 @@ export function createHead(context: HeadContext): Head {
       wake();
       return;
     }
-    lost = clock.after(options.lost_after_ms, () => replace(undefined, 'its tor is gone'));
+    lost = clock.after(options.lost_after_ms, () => drop('its tor is gone'));
   };
 
   return {
@@ -232,7 +247,7 @@ export function createHead(context: HeadContext): Head {
               delayMs = 10_000;
             } else {
               log.warn('the head’s tor does not answer', { head: context.head, error });
-              replace(undefined, 'its tor does not answer');
+              drop('its tor does not answer');
             }
           }
           const pause = new AbortController();

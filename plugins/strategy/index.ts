@@ -2,13 +2,13 @@
  * strategy: lets a pure rotation strategy answer the `rotate` hook, keeps its state between cycles, and wakes the pipeline
  * when the strategy asks for it.
  */
-import { definePlugin, type Plugin } from '../../core/engine/index.ts';
+import { definePlugin, type AnyPlugin } from '../../core/engine/index.ts';
 import { rotateStages, type RotationStrategy } from '../../core/pipeline/index.ts';
 import type { Timer } from '../../core/runtime/index.ts';
 
 /** Makes a plugin of a strategy. */
-export function strategyPlugin<State>(strategy: RotationStrategy<State>): Plugin<never> {
-  return definePlugin<never>({
+export function strategyPlugin<State>(strategy: RotationStrategy<State>): AnyPlugin {
+  return definePlugin({
     name: `strategy/${strategy.name}`,
     summary: `Decides which introduction points are live: ${strategy.name}.`,
     apply(host) {

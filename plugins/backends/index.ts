@@ -1,0 +1,145 @@
+/**
+ * backends: heads of which only the onion address is known, plain OnionBalance backends on other machines. Their
+ * descriptors are fetched from the HSDirs as a client would. With it Chimera takes OnionBalance's place on one machine.
+ *
+ *   fetch: at the start · when a time period begins or ends · every refresh_interval_secs (±20 %) · sooner after a failure
+ */
+import * as v from 'valibot';
+import { integer, nonEmpty } from '../../core/config/schema.ts';
+import { definePlugin, headRegistryContract, torContract, type TorClient } from '../../core/engine/index.ts';
+import { messageOf } from '../../core/errors.ts';
+import { clientSlot, parseOnionAddress, readOuter, type OnionAddress } from '../../core/onion/index.ts';
+import type { HeadReport } from '../../core/pipeline/index.ts';
+import { jittered, type Clock, type Random } from '../../core/runtime/index.ts';
+
+const onionAddress = v.pipe(
+  nonEmpty,
+  v.rawTransform(({ dataset, addIssue, NEVER }): OnionAddress => {
+    try {
+      return parseOnionAddress(dataset.value);
+    } catch (error) {
+      addIssue({ message: messageOf(error) });
+      return NEVER;
+    }
+  }),
+);
+
+const options = v.strictObject({
+  /** The backends' onion addresses. Each must be an OnionBalance instance of the master address. */
+  addresses: v.pipe(v.array(onionAddress), v.minLength(1, 'must name at least one backend')),
+  refresh_interval_secs: v.optional(integer(5, 7_200), 300),
+  /** Without a descriptor for this long, a backend is left out. */
+  stale_after_secs: v.optional(integer(60, 86_400), 3_600),
+  timeout_ms: v.optional(integer(1_000, 120_000), 30_000),
+});
+type Options = v.InferOutput<typeof options>;
+
+const retryMs = 5_000;
+
+interface Backend {
+  readonly address: OnionAddress;
+  readonly head: string;
+  report: HeadReport | undefined;
+  seenAtMs: number;
+  dueAtMs: number;
+}
+
+interface Tools {
+  readonly tor: TorClient;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly node: string;
+  readonly options: Options;
+}
+
+/** Fetches one backend's descriptor; true when what is known of it changed. Rejects when it cannot be had. */
+async function refresh(backend: Backend, { tor, clock, random, node, options }: Tools): Promise<boolean> {
+  backend.dueAtMs = clock.monotonic() + jittered(random, retryMs, 0.2);
+  const { text } = await tor.fetchDescriptor(backend.address, { timeoutMs: options.timeout_ms });
+  readOuter(text);
+  backend.dueAtMs = clock.monotonic() + jittered(random, options.refresh_interval_secs * 1_000, 0.2);
+  backend.seenAtMs = clock.monotonic();
+  if (backend.report?.descriptor === text) return false;
+  backend.report = {
+    head: backend.head,
+    node,
+    address: backend.address,
+    descriptor: text,
+    provenance: 'hsdir',
+    observedAt: clock.now(),
+  };
+  return true;
+}
+
+export const backends = definePlugin<Options>({
+  name: 'backends',
+  summary: 'Takes remote OnionBalance backends, known by address, as heads.',
+  needs: [torContract, headRegistryContract],
+  section: 'backends',
+  options,
+  apply(host, settings) {
+    const { clock, random } = host.runtime;
+
+    host.hooks.start.tap('backends', () => {
+      const { primary: tor } = host.need(torContract);
+      const registry = host.need(headRegistryContract);
+      const tools: Tools = { tor, clock, random, node: host.node, options: settings };
+      const all: Backend[] = settings.addresses.map((address) => ({
+        address,
+        head: `${host.node}/${address.slice(0, 12)}`,
+        report: undefined,
+        seenAtMs: clock.monotonic(),
+        dueAtMs: 0,
+      }));
+      const tell = (why: string): void => {
+        registry.set(
+          'backends',
+          all.flatMap(({ report }) => report ?? []),
+          why,
+        );
+      };
+
+      const look = async (backend: Backend): Promise<void> => {
+        try {
+          if (await refresh(backend, tools)) tell(`${backend.head}: another descriptor`);
+        } catch (error) {
+          host.log.warn('a backend’s descriptor cannot be fetched', { head: backend.head, error });
+          const staleMs = clock.monotonic() - backend.seenAtMs;
+          if (backend.report !== undefined && staleMs > settings.stale_after_secs * 1_000) {
+            backend.report = undefined;
+            tell(`${backend.head}: no descriptor for ${Math.round(staleMs / 1_000)} s`);
+          }
+        }
+      };
+
+      let wake: () => void = () => undefined;
+      let half: string | undefined;
+      host.defer(
+        tor.onConsensus((consensus) => {
+          const { period } = clientSlot(consensus.times, consensus.rules, consensus.sharedRandom);
+          const next = `${period.number}/${period.lengthMinutes}`;
+          // Clients now use the backends' other descriptor, with other introduction points.
+          if (half !== undefined && half !== next) for (const backend of all) backend.dueAtMs = 0;
+          half = next;
+          wake();
+        }),
+      );
+      host.background(async (signal) => {
+        await tor.ready(Number.MAX_SAFE_INTEGER).catch(() => undefined);
+        while (!signal.aborted) {
+          const now = clock.monotonic();
+          const due = tor.state === 'ready' ? all.filter(({ dueAtMs }) => dueAtMs <= now) : [];
+          await Promise.all(due.map(look));
+          const next = Math.min(...all.map(({ dueAtMs }) => dueAtMs), clock.monotonic() + retryMs);
+          const pause = new AbortController();
+          const stop = (): void => pause.abort();
+          wake = stop;
+          signal.addEventListener('abort', stop, { once: true });
+          await clock.sleep(Math.max(100, next - clock.monotonic()), pause.signal).catch(() => undefined);
+          signal.removeEventListener('abort', stop);
+        }
+      });
+    });
+  },
+});
+export default backends;
