@@ -12,11 +12,13 @@ import { ChimeraError, isChimeraError, messageOf } from '../../core/errors.ts';
 import {
   clientSlot,
   descriptorSlots,
+  introPointId,
+  openDescriptor,
   parseOnionAddress,
   readOuter,
   type OnionAddress,
 } from '../../core/onion/index.ts';
-import type { Consensus, HeadReport } from '../../core/pipeline/index.ts';
+import { usablePeriods, type Consensus, type HeadReport } from '../../core/pipeline/index.ts';
 import { jittered, type Log, type Runtime, type Timer } from '../../core/runtime/index.ts';
 import { directoryOf, readServices, writeServices, type ServiceSettings } from './settings.ts';
 import type { HeadOptions } from './options.ts';
