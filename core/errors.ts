@@ -33,6 +33,8 @@ export const errorCodes = {
   HEADS_DIRECTORY: 'the directory of a head cannot be prepared or read',
   HEADS_REFUSED: 'tor refuses the onion service of a head',
   MASTER_KEY_UNREADABLE: 'the master key file is missing or may not be read',
+  // core/runtime
+  SOCKS_FAILED: 'a connection through a SOCKS proxy could not be made',
   // core/config
   CONFIG_INVALID: 'a setting in the configuration is unknown or has a bad value',
   CONFIG_UNREADABLE: 'the configuration file is missing or cannot be parsed',

@@ -31,13 +31,22 @@ function overlay(defaults: Readonly<Record<string, Table>>, user: Table): Table 
   return merged;
 }
 
-async function importPlugin(path: string, directory: string): Promise<AnyPlugin> {
+/** What ships, by name. */
+export interface Shipped {
+  readonly presets: ReadonlyMap<string, Preset>;
+  readonly plugins: ReadonlyMap<string, AnyPlugin>;
+}
+
+/** A shipped plugin by its name, or a module of the user's by its path. */
+async function importPlugin(path: string, directory: string, shipped: Shipped): Promise<AnyPlugin> {
+  const known = shipped.plugins.get(path);
+  if (known !== undefined) return known;
   const file = resolvePath(directory, path);
   try {
     return ((await import(pathToFileURL(file).href)) as { default: AnyPlugin }).default;
   } catch (error) {
     throw new ChimeraError('CONFIG_INVALID', `plugins.add: ${file} cannot be loaded: ${messageOf(error)}`, {
-      remedy: 'name a JavaScript module whose default export is a plugin; paths start at the configuration file',
+      remedy: `name a shipped plugin (${[...shipped.plugins.keys()].join(', ')}), or a JavaScript module whose default export is a plugin; paths start at the configuration file`,
       cause: error,
     });
   }
@@ -46,9 +55,10 @@ async function importPlugin(path: string, directory: string): Promise<AnyPlugin>
 /** `presetName` from the command line wins over the file's; "stable" without either. */
 export async function resolveConfig(
   loaded: LoadedConfig,
-  presets: ReadonlyMap<string, Preset>,
+  shipped: Shipped,
   presetName?: string,
 ): Promise<ResolvedConfig> {
+  const { presets } = shipped;
   const file = loaded.file ?? 'configuration';
   if (!isTable(loaded.value)) {
     throw new ChimeraError('CONFIG_INVALID', `${file}: the top level must be a table of settings`, {
@@ -79,7 +89,7 @@ export async function resolveConfig(
       remedy: near === undefined ? `it has: ${known.join(', ')}` : `did you mean "${near}"?`,
     });
   }
-  const added = await Promise.all(add.map((path) => importPlugin(path, loaded.directory)));
+  const added = await Promise.all(add.map((path) => importPlugin(path, loaded.directory, shipped)));
   const replaced = new Set([...remove, ...added.map((plugin) => plugin?.name)]);
   plugins = [...plugins.filter(({ name }) => !replaced.has(name)), ...added];
 

@@ -59,6 +59,8 @@ export interface Engine {
   start(): Promise<void>;
   requestCycle(reason: string): Promise<CycleResult>;
   signal<Name extends SignalName>(name: Name, payload: Signals[Name]): void;
+  /** Called with the result of every cycle. Returns the unsubscriber. */
+  onResult(listener: (result: CycleResult) => void): () => void;
   stop(): Promise<void>;
 }
 
@@ -74,6 +76,7 @@ export function createEngine(options: EngineOptions): Engine {
   const releases: { plugin: string; release: () => void | Promise<void> }[] = [];
   const stopping = new AbortController();
   const background = new Set<Promise<void>>();
+  const listeners = new Set<(result: CycleResult) => void>();
   const memory: CycleMemory = { number: 0, published: undefined };
   let phase: 'booted' | 'starting' | 'running' | 'stopped' = 'booted';
   let lastResult: CycleResult | undefined;
@@ -82,6 +85,7 @@ export function createEngine(options: EngineOptions): Engine {
   const queue = createCycleQueue(async (reasons) => {
     if (dependencies === undefined) throw new ChimeraError('ENGINE_STOPPED', 'the node has not started');
     lastResult = await runCycle(dependencies, memory, reasons);
+    for (const listener of listeners) listener(lastResult);
     return lastResult;
   });
 
@@ -214,6 +218,10 @@ export function createEngine(options: EngineOptions): Engine {
     service,
     requestCycle,
     signal,
+    onResult: (listener) => {
+      listeners.add(listener);
+      return () => listeners.delete(listener);
+    },
     start: async () => {
       phase = 'starting';
       try {

@@ -33,4 +33,5 @@ export * from './net.ts';
 export * from './process.ts';
 export * from './random.ts';
 export * from './self.ts';
+export * from './socks.ts';
 export * from './store.ts';

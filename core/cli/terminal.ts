@@ -1,0 +1,43 @@
+/** The terminal that a command talks to: the process' own streams here, lists of lines in a test. */
+import kleur from 'kleur';
+import { ChimeraError } from '../errors.ts';
+
+export interface Terminal {
+  /** Whether text may carry colours. */
+  readonly colours: boolean;
+  /** Writes to standard output. */
+  write(text: string): void;
+  /** Writes to standard error. */
+  writeError(text: string): void;
+  /** All of standard input. Rejects with CLI_FILE when it has more than `limitBytes`. */
+  readInput(limitBytes: number): Promise<Uint8Array>;
+}
+
+/** The streams of this process. A reader that goes away early (`| head`) ends the process in silence, as with other tools. */
+export function systemTerminal(): Terminal {
+  for (const stream of [process.stdout, process.stderr]) {
+    stream.on('error', (error: NodeJS.ErrnoException) => {
+      if (error.code !== 'EPIPE') throw error;
+      process.exit(0);
+    });
+  }
+  return {
+    colours: kleur.enabled,
+    write: (text) => void process.stdout.write(text),
+    writeError: (text) => void process.stderr.write(text),
+    readInput: async (limitBytes) => {
+      const chunks: Uint8Array[] = [];
+      let length = 0;
+      for await (const chunk of process.stdin as AsyncIterable<Uint8Array>) {
+        chunks.push(chunk);
+        length += chunk.length;
+        if (length > limitBytes) {
+          throw new ChimeraError('CLI_FILE', `standard input has more than ${limitBytes} bytes`, {
+            remedy: 'give the file that the command asks for',
+          });
+        }
+      }
+      return new Uint8Array(Buffer.concat(chunks));
+    },
+  };
+}

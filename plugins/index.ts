@@ -1,0 +1,25 @@
+/** The plugins that ship and can be named in a configuration's `plugins.add`. */
+import type { AnyPlugin } from '../core/engine/index.ts';
+import backends from './backends/index.ts';
+import headsDisposable from './heads/disposable/index.ts';
+import headsRegistry from './heads/registry/index.ts';
+import headsShared from './heads/shared/index.ts';
+import mergeFairShare from './merge/fair-share/index.ts';
+import publish from './publish/index.ts';
+import schedule from './schedule/index.ts';
+import signerFile from './signer/file/index.ts';
+import tor from './tor/index.ts';
+
+const all: readonly AnyPlugin[] = [
+  backends,
+  headsDisposable,
+  headsRegistry,
+  headsShared,
+  mergeFairShare,
+  publish,
+  schedule,
+  signerFile,
+  tor,
+];
+
+export const plugins: ReadonlyMap<string, AnyPlugin> = new Map(all.map((plugin) => [plugin.name, plugin]));
