@@ -6,6 +6,7 @@ import { ChimeraError } from '../../../../core/errors.ts';
 import { systemSelf, type Endpoint, type Runtime, type Self } from '../../../../core/runtime/index.ts';
 import type { AddTorOptions, TorInstance, TorNetwork, TorrcOptions } from '../network.ts';
 import { makeAuthorityKeys } from './authority-keys.ts';
+import { bringUp } from './bootstrap.ts';
 import { freePorts } from './ports.ts';
 import { TorProcess, dataDirectoryIn } from './tor-process.ts';
 import {
@@ -14,7 +15,7 @@ import {
   relayOptions,
   torrcText,
   type AuthorityFacts,
-  type VotingTimes,
+  votingSeconds,
 } from './torrc.ts';
 import { makeWorkspace } from './workspace.ts';
 
@@ -35,15 +36,6 @@ export interface PrivateNetworkOptions {
   /** Gives up the start, and stops the network, when aborted. */
   readonly signal?: AbortSignal;
 }
-
-/**
- * OnionBalance's `--is-testnet` takes an interval of 20 s for granted: a network with another is not one for it.
- * The first consensus may come at any multiple of the initial interval, so a start need not wait for a full one.
- */
-const times: VotingTimes = { votingSeconds: 20, initialVotingSeconds: 5 };
-/** Below this many seconds before the authorities vote, relays started now would miss the vote. */
-const startBeforeVoteSeconds = 2;
-const consensusPollMs = 200;
 
 export interface PrivateNetwork extends TorNetwork {
   readonly kind: 'real';
@@ -76,7 +68,7 @@ export async function startPrivateNetwork(
 
 class Network implements PrivateNetwork {
   readonly kind = 'real';
-  readonly votingSeconds = times.votingSeconds;
+  readonly votingSeconds = votingSeconds;
   readonly hsdirCount: number;
   readonly directory: string;
   readonly relays: TorProcess[] = [];
@@ -126,10 +118,9 @@ class Network implements PrivateNetwork {
       }),
     );
     this.#refuseWhenStopped();
-    await this.#awaitGoodMoment();
     this.#tell(`starting ${this.#authorityCount} authorities and ${this.hsdirCount - this.#authorityCount} relays`);
     for (const authority of this.#authorities) {
-      const options = [relayOptions(authority.name, authority.orPort), authorityOptions(authority.dirPort, times)];
+      const options = [relayOptions(authority.name, authority.orPort), authorityOptions(authority.dirPort)];
       this.relays.push(this.#process(authority.name, port(), undefined, () => options, true));
     }
     for (let index = 0; index < this.hsdirCount - this.#authorityCount; index++) {
@@ -233,46 +224,23 @@ class Network implements PrivateNetwork {
     });
   }
 
-  /** Sleeps over the end of an initial interval in which relays started now would be too late for the vote. */
-  async #awaitGoodMoment(): Promise<void> {
-    const { clock } = this.#runtime;
-    const interval = times.initialVotingSeconds;
-    // Tor gives a quarter of so short an interval to the voting and a quarter to the signatures, in whole seconds.
-    const voteSeconds = interval - 2 * Math.floor(interval / 4);
-    const into = (clock.now() / 1000) % interval;
-    if (into > voteSeconds - startBeforeVoteSeconds && into < voteSeconds) {
-      await clock.sleep((voteSeconds - into) * 1000);
-    }
-  }
-
   #becomeLive(): Promise<void> {
-    this.#live ??= this.#awaitConsensus();
+    this.#live ??= this.#bringUp();
     return this.#live;
   }
 
-  async #awaitConsensus(): Promise<void> {
-    const { clock } = this.#runtime;
-    const limitMs = this.#options.consensusLimitMs ?? 120_000;
-    const end = clock.monotonic() + limitMs;
-    const authority = this.relays[0] as TorProcess;
-    let seen = 0;
-    this.#tell('waiting for the first consensus');
-    for (;;) {
-      if (this.#failure) throw this.#failure;
-      this.#refuseWhenStopped();
-      const hsdirs = await countHsdirs(authority);
-      if (hsdirs > 0 && hsdirs !== seen) this.#tell(`a consensus with ${hsdirs} of ${this.hsdirCount} HSDirs`);
-      seen = hsdirs;
-      if (hsdirs >= this.hsdirCount) break;
-      if (clock.monotonic() > end) {
-        throw new ChimeraError(
-          'LAB_NO_CONSENSUS',
-          `the authorities made no consensus with ${this.hsdirCount} HSDirs within ${limitMs / 1000} s; the last had ${hsdirs}`,
-          { remedy: 'Free some processor time or start fewer relays; `keep` leaves the logs to be read.' },
-        );
-      }
-      await clock.sleep(consensusPollMs);
-    }
+  async #bringUp(): Promise<void> {
+    await bringUp({
+      clock: this.#runtime.clock,
+      authorities: this.relays.slice(0, this.#authorityCount),
+      relays: this.relays,
+      limitMs: this.#options.consensusLimitMs ?? 120_000,
+      check: () => {
+        if (this.#failure) throw this.#failure;
+        this.#refuseWhenStopped();
+      },
+      tell: (text) => this.#tell(text),
+    });
     this.#isLive = true;
   }
 
@@ -286,15 +254,5 @@ class Network implements PrivateNetwork {
   #tell(text: string): void {
     const seconds = ((this.#runtime.clock.monotonic() - this.#startedAtMs) / 1000).toFixed(1);
     for (const listener of this.#listeners) listener(`${seconds} s: ${text}`);
-  }
-}
-
-/** HSDirs in the consensus that this tor holds; 0 while it has none or does not answer. */
-async function countHsdirs(tor: TorProcess): Promise<number> {
-  try {
-    const entries = await tor.ask('GETINFO ns/all');
-    return entries.split('\n').filter((line) => line.startsWith('s ') && line.split(' ').includes('HSDir')).length;
-  } catch {
-    return 0;
   }
 }

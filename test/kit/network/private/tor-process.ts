@@ -85,9 +85,13 @@ export class TorProcess implements TorInstance {
 
   async bootstrapped(): Promise<void> {
     await this.#options.live();
-    await this.#until('LAB_BOOTSTRAP', 'it did not bootstrap', this.#options.bootstrapLimitMs, async () =>
-      /PROGRESS=100\b/.test(await this.ask('GETINFO status/bootstrap-phase')),
+    await this.#until('LAB_BOOTSTRAP', 'it did not bootstrap', this.#options.bootstrapLimitMs, () =>
+      this.isBootstrapped(),
     );
+  }
+
+  async isBootstrapped(): Promise<boolean> {
+    return /PROGRESS=100\b/.test(await this.ask('GETINFO status/bootstrap-phase'));
   }
 
   async kill(signal: TorSignal = 'SIGKILL'): Promise<void> {
