@@ -38,6 +38,12 @@ export const errorCodes = {
   // core/config
   CONFIG_INVALID: 'a setting in the configuration is unknown or has a bad value',
   CONFIG_UNREADABLE: 'the configuration file is missing or cannot be parsed',
+  // core/cli
+  CLI_FILE: 'a file that the command line names cannot be read or written',
+  CLI_USAGE: 'the options of a command do not go together, or a value has the wrong form',
+  // core/runtime
+  SOCKS_CONNECT: 'no SOCKS port could be reached',
+  SOCKS_TARGET: 'tor could not connect to a host or an onion service through its SOCKS port',
   // test/kit/network
   LAB_BOOTSTRAP: 'a tor of the private network did not bootstrap in time',
   LAB_NO_CONSENSUS: 'the authorities of the private network made no complete consensus in time',

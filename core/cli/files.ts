@@ -71,13 +71,9 @@ function withoutBase64(text: string): string {
   return encodeBase32(Buffer.from(standard, 'base64'));
 }
 
-/** The content of the file that `value` names, or `value` itself. `value` may be a secret: it is in no error. */
-async function fileOrText(context: CommandContext, value: string): Promise<string> {
-  const looksLikePath = /[/.]/.test(value) && !/^[A-Za-z0-9+/]{43}=?$/.test(value);
-  if (looksLikePath && !value.includes(':descriptor:')) {
-    return Buffer.from(await readInputFile(context, value)).toString('latin1');
-  }
-  const bytes = await context.runtime.store.read(value).catch(() => undefined);
+/** The content of the file that `value` names, or `value` itself. It may be a mistyped secret, so no error repeats it. */
+async function fileOrText({ runtime }: CommandContext, value: string): Promise<string> {
+  const bytes = await runtime.store.read(value).catch(() => undefined);
   return bytes === undefined ? value : Buffer.from(bytes).toString('latin1');
 }
 

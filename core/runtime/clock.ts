@@ -79,3 +79,10 @@ export async function withDeadline<T>(
     outer?.removeEventListener('abort', onOuter);
   }
 }
+
+/** Unix seconds for people to read: `2026-11-21 04:30:00 UTC`. Times beyond what a date can hold stay a number. */
+export function formatTime(unixSeconds: number): string {
+  const date = new Date(unixSeconds * 1000);
+  if (Number.isNaN(date.getTime())) return `${unixSeconds} s`;
+  return `${date.toISOString().slice(0, 19).replace('T', ' ')} UTC`;
+}
