@@ -1,0 +1,261 @@
+/** One life of a simulated tor, from its start to its end: everything that a real one keeps in memory. */
+import type { OnionAddress } from '../../../../core/onion/index.ts';
+import type { Endpoint, Listener, Log, Net, Random, Store } from '../../../../core/runtime/index.ts';
+import { formatEndpoint, parseEndpoint } from '../../../../core/runtime/index.ts';
+import type { TorrcOptions } from '../network.ts';
+import { bootstrapStatus, bootstrapSteps } from './bootstrap.ts';
+import { CircuitTable } from './circuits.ts';
+import { OnionClient } from './client.ts';
+import { Configuration, type OptionLine, type Refusal } from './configuration.ts';
+import { ConsensusClient } from './consensus-client.ts';
+import type { NetworkContext, TorContext } from './context.ts';
+import type { ControlledTor } from './controlled-tor.ts';
+import { serveControl } from './control-server.ts';
+import { dataLines, EventBus } from './event-bus.ts';
+import { quoted } from './kvline.ts';
+import { drawMs } from './latency.ts';
+import { allRouterStatuses } from './network-status.ts';
+import { OnionServices } from './onion-services.ts';
+import { SimulatedProcess } from './simulated-process.ts';
+import { serveSocks, type Traffic } from './socks-server.ts';
+
+/** Tor answers NEWNYM at most this often. */
+const newIdentityIntervalMs = 10_000;
+const consensusAtPercent = 50;
+
+export interface TorRunOptions {
+  readonly name: string;
+  readonly network: NetworkContext;
+  readonly net: Net;
+  readonly store: Store;
+  readonly random: Random;
+  readonly log: Log;
+  readonly torrc: TorrcOptions;
+  readonly dataDirectory: string;
+  readonly control: Endpoint;
+  readonly socks: Endpoint | undefined;
+  readonly pid: number;
+}
+
+export class TorRun implements ControlledTor {
+  readonly process: SimulatedProcess;
+  readonly client: OnionClient;
+  readonly services: OnionServices;
+  readonly traffic: Traffic = { read: 0, written: 0 };
+  readonly startedAt: number;
+  readonly pid: number;
+  bootstrapPercent = 0;
+  readonly #options: TorRunOptions;
+  readonly #context: TorContext;
+  readonly #consensus: ConsensusClient;
+  readonly #listeners: { readonly kind: 'control' | 'socks'; readonly listener: Listener }[] = [];
+  readonly #bootstrapped: Promise<void>;
+  #markBootstrapped: () => void = () => undefined;
+  #bootstrapStarted = false;
+  #lastNewIdentity = -Infinity;
+  #newIdentityPending = false;
+
+  private constructor(options: TorRunOptions) {
+    const { network, random } = options;
+    this.#options = options;
+    this.pid = options.pid;
+    this.process = new SimulatedProcess(network.clock);
+    const { process } = this;
+    this.#consensus = new ConsensusClient(network, process, random, () => this.#consensusArrived());
+    const now = (): number => network.clock.now() / 1000;
+    const events = new EventBus();
+    const context: TorContext = {
+      name: options.name,
+      network,
+      clock: network.clock,
+      random,
+      net: options.net,
+      store: options.store,
+      log: options.log,
+      process,
+      events,
+      circuits: new CircuitTable({
+        process,
+        random,
+        latency: network.latency,
+        events,
+        now: () => network.clock.now(),
+        relays: () => this.#consensus.current(now())?.relays ?? [],
+      }),
+      configuration: new Configuration(options.torrc),
+      consensus: () => this.#consensus.current(now()),
+      now: () => Math.floor(now()),
+    };
+    this.#context = context;
+    this.client = new OnionClient(context);
+    this.services = new OnionServices(context);
+    this.startedAt = now();
+    this.#bootstrapped = new Promise((resolve) => {
+      this.#markBootstrapped = resolve;
+    });
+  }
+
+  /** Resolves when the control port answers. Rejects, as tor exits, when an option or a port cannot be had. */
+  static async start(options: TorRunOptions): Promise<TorRun> {
+    const run = new TorRun(options);
+    try {
+      await run.#start();
+      return run;
+    } catch (error) {
+      await run.end();
+      throw error;
+    }
+  }
+
+  get control(): Endpoint {
+    return this.#endpoint('control') as Endpoint;
+  }
+
+  get socks(): Endpoint | undefined {
+    return this.#endpoint('socks');
+  }
+
+  #endpoint(kind: 'control' | 'socks'): Endpoint | undefined {
+    return this.#listeners.find((entry) => entry.kind === kind)?.listener.endpoint;
+  }
+
+  get listeners(): ControlledTor['listeners'] {
+    const of = (wanted: 'control' | 'socks'): string[] =>
+      this.#listeners
+        .filter(({ kind }) => kind === wanted)
+        .map(({ listener }) => quoted(formatEndpoint(listener.endpoint)));
+    return { socks: of('socks'), control: of('control') };
+  }
+
+  get cookiePath(): string | undefined {
+    const { configuration } = this.#context;
+    if (!configuration.flag('CookieAuthentication')) return undefined;
+    return configuration.text('CookieAuthFile') ?? `${this.#options.dataDirectory}/control_auth_cookie`;
+  }
+
+  async #start(): Promise<void> {
+    const { store, dataDirectory, net, random, control, socks } = this.#options;
+    const context = this.#context;
+    await store.makeDirectory(dataDirectory);
+    const { cookiePath } = this;
+    const cookie = cookiePath === undefined ? undefined : random.bytes(32);
+    if (cookiePath !== undefined && cookie !== undefined) await store.write(cookiePath, cookie);
+    if (!(await this.services.configure(context.configuration.serviceLines))) {
+      throw new Error(`tor ${context.name}: Failed to configure rendezvous options. See logs for details.`);
+    }
+    const credentials = {
+      cookie,
+      cookiePath: cookiePath ?? '',
+      hashedPasswords: context.configuration.lines
+        .filter(([name]) => name === 'HashedControlPassword')
+        .map(([, value]) => value),
+    };
+    const controlPorts = [control];
+    for (const [name, value] of context.configuration.lines) {
+      const endpoint = name === 'ControlSocket' ? parseEndpoint(value) : undefined;
+      if (endpoint !== undefined) controlPorts.push(endpoint);
+    }
+    for (const endpoint of controlPorts) {
+      const listener = await net.listen(endpoint, (socket) => {
+        if (this.process.ended) socket.destroy();
+        else serveControl(context, this, credentials, socket);
+      });
+      this.#listeners.push({ kind: 'control', listener });
+    }
+    if (socks !== undefined) {
+      const listener = await net.listen(socks, (socket) => {
+        if (this.process.ended) socket.destroy();
+        else serveSocks(context, this.client, this.traffic, socket);
+      });
+      this.#listeners.push({ kind: 'socks', listener });
+    }
+    if (!context.configuration.flag('DisableNetwork')) this.#bootstrap();
+  }
+
+  #bootstrap(): void {
+    if (this.#bootstrapStarted) return;
+    this.#bootstrapStarted = true;
+    const totalMs = drawMs(this.#options.random, this.#options.network.latency.bootstrapMs);
+    for (const percent of bootstrapSteps) {
+      this.process.after((totalMs * percent) / 100, () => {
+        this.bootstrapPercent = percent;
+        if (percent === consensusAtPercent) this.#consensus.fetch();
+        this.#context.events.emit('STATUS_CLIENT', () => `650 STATUS_CLIENT NOTICE ${bootstrapStatus(percent)}`);
+        if (percent < 100) return;
+        this.#context.events.emit('STATUS_CLIENT', () => '650 STATUS_CLIENT NOTICE CIRCUIT_ESTABLISHED');
+        this.#markBootstrapped();
+      });
+    }
+  }
+
+  bootstrapped(): Promise<void> {
+    return this.#bootstrapped;
+  }
+
+  #consensusArrived(): void {
+    const { events } = this.#context;
+    const consensus = this.#context.consensus();
+    if (consensus === undefined) return;
+    events.emit('STATUS_CLIENT', () => '650 STATUS_CLIENT NOTICE CONSENSUS_ARRIVED');
+    events.emit('NEWCONSENSUS', () => ['650+NEWCONSENSUS', ...dataLines(allRouterStatuses(consensus)), '650 OK']);
+    this.services.consensusChanged();
+    this.client.consensusChanged();
+  }
+
+  async configure(lines: readonly OptionLine[]): Promise<Refusal | undefined> {
+    const { configuration, log } = this.#context;
+    try {
+      const services = lines.filter(([name]) => name.startsWith('HiddenService'));
+      if (!(await this.services.configure(services))) {
+        return {
+          code: 513,
+          text: 'Unacceptable option value: Failed to configure rendezvous options. See logs for details.',
+        };
+      }
+    } catch (error) {
+      // Tor has accepted the options by then, and cannot go back: it exits.
+      log.error('the simulated tor exits: it cannot load the keys of a service', { error });
+      await this.end();
+      return undefined;
+    }
+    configuration.replace(lines);
+    if (!configuration.flag('DisableNetwork')) this.#bootstrap();
+    return undefined;
+  }
+
+  signal(name: string): void {
+    this.#context.events.emit('SIGNAL', () => `650 SIGNAL ${name === 'HUP' ? 'RELOAD' : name}`);
+    if (name === 'HUP') void this.configure(this.#context.configuration.torrc);
+    else if (name === 'NEWNYM') this.#newIdentity();
+    else if (name === 'SHUTDOWN' || name === 'TERM') this.process.after(0, () => void this.end());
+  }
+
+  #newIdentity(): void {
+    const waitMs = this.#lastNewIdentity + newIdentityIntervalMs - this.#context.clock.monotonic();
+    if (waitMs <= 0) {
+      this.#lastNewIdentity = this.#context.clock.monotonic();
+      this.client.newIdentity();
+    } else if (!this.#newIdentityPending) {
+      this.#newIdentityPending = true;
+      this.process.after(waitMs, () => {
+        this.#newIdentityPending = false;
+        this.#newIdentity();
+      });
+    }
+  }
+
+  serviceText(address: OnionAddress): string | undefined {
+    return this.services.get(address)?.describe();
+  }
+
+  get circuits(): CircuitTable {
+    return this.#context.circuits;
+  }
+
+  /** The process is gone; what it wrote to its data directory stays. */
+  async end(): Promise<void> {
+    this.process.end();
+    const listeners = this.#listeners.splice(0);
+    await Promise.all(listeners.map(({ listener }) => listener.close()));
+  }
+}
