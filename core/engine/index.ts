@@ -1,6 +1,6 @@
 /** The engine and the plugin contract. */
 export * from './contract.ts';
-export * from './contracts/heads.ts';
+export * from './contracts/cluster.ts';
 export * from './contracts/master.ts';
 export * from './contracts/publisher.ts';
 export * from './contracts/tor.ts';

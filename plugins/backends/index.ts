@@ -91,23 +91,23 @@ export const backends = definePlugin<Options>({
         seenAtMs: clock.monotonic(),
         dueAtMs: 0,
       }));
-      const tell = (why: string): void => {
+      const tell = (backend: Backend, why: string): void => {
+        host.log.info('the backend changed', { head: backend.head, why });
         registry.set(
-          'backends',
           all.flatMap(({ report }) => report ?? []),
-          why,
+          'backends',
         );
       };
 
       const look = async (backend: Backend): Promise<void> => {
         try {
-          if (await refresh(backend, tools)) tell(`${backend.head}: another descriptor`);
+          if (await refresh(backend, tools)) tell(backend, 'another descriptor');
         } catch (error) {
           host.log.warn('a backend’s descriptor cannot be fetched', { head: backend.head, error });
           const staleMs = clock.monotonic() - backend.seenAtMs;
           if (backend.report !== undefined && staleMs > settings.stale_after_secs * 1_000) {
             backend.report = undefined;
-            tell(`${backend.head}: no descriptor for ${Math.round(staleMs / 1_000)} s`);
+            tell(backend, `no descriptor for ${Math.round(staleMs / 1_000)} s`);
           }
         }
       };

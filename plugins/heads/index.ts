@@ -38,11 +38,10 @@ export function headsPlugin(definition: {
         const clients =
           options.controls.length === 0 ? [tors.primary] : options.controls.map((control) => tors.connect({ control }));
         const heads: Head[] = [];
-        const changed = (why: string): void => {
+        const changed = (): void => {
           registry.set(
-            name,
             heads.flatMap((head) => head.report() ?? []),
-            why,
+            name,
           );
         };
         for (const [index, tor] of clients.entries()) {
@@ -56,7 +55,10 @@ export function headsPlugin(definition: {
               mode,
               runtime: host.runtime,
               log: host.log,
-              changed: (why) => changed(`${head}: ${why}`),
+              changed: (why) => {
+                host.log.info('the head changed', { head, why });
+                changed();
+              },
             }),
           );
         }

@@ -5,16 +5,6 @@
 import { definePlugin, headRegistryContract } from '../../../core/engine/index.ts';
 import type { HeadReport } from '../../../core/pipeline/index.ts';
 
-/** True when both lists say the same of the same heads, in any order. */
-export function sameReports(a: readonly HeadReport[], b: readonly HeadReport[]): boolean {
-  const text = (reports: readonly HeadReport[]): string =>
-    reports
-      .map(({ head, descriptor }) => `${head}\n${descriptor}`)
-      .sort()
-      .join('\n');
-  return a.length === b.length && text(a) === text(b);
-}
-
 export const headsRegistry = definePlugin({
   name: 'heads/registry',
   summary: 'Keeps what this node knows of its heads, for nodes without a mesh.',
@@ -22,10 +12,16 @@ export const headsRegistry = definePlugin({
   apply(host) {
     const bySource = new Map<string, readonly HeadReport[]>();
     host.give(headRegistryContract, {
-      set: (source, reports, why) => {
-        if (sameReports(bySource.get(source) ?? [], reports)) return;
+      set: (reports, source = '') => {
+        const before = new Map((bySource.get(source) ?? []).map((report) => [report.head, report.descriptor]));
         bySource.set(source, reports);
-        host.signal('introPointsChanged', { head: source, why });
+        for (const { head, descriptor } of reports) {
+          const known = before.get(head);
+          before.delete(head);
+          if (known === undefined) host.signal('introPointsChanged', { head, why: `${head} is there` });
+          else if (known !== descriptor) host.signal('introPointsChanged', { head, why: `${head} has others` });
+        }
+        for (const head of before.keys()) host.signal('introPointsChanged', { head, why: `${head} is gone` });
       },
     });
     host.hooks.gather.tap('heads/registry', ({ add }) => {

@@ -1,0 +1,315 @@
+/**
+ * The lab: a whole service on a Tor network of its own, told as it happens. Nodes come up, elect, merge and publish; a
+ * client fetches the descriptor, verifies it and reaches every head; a head dies and the descriptor changes. Each claim is
+ * checked from outside, by a client's tor. Enter at `runLab`.
+ */
+import { resolveConfig, type Shipped } from '../../../core/config/index.ts';
+import { createNode } from '../../../core/cli/node.ts';
+import { electionContract, type AnyPlugin, type Engine, type TorClient } from '../../../core/engine/index.ts';
+import { addressOfKey, encodeSecretKeyFile, introPointId, masterKeyFromSeed } from '../../../core/onion/index.ts';
+import type { CycleResult } from '../../../core/pipeline/index.ts';
+import { formatEndpoint, type Listener, type Runtime } from '../../../core/runtime/index.ts';
+import { createTorClient } from '../../../plugins/tor/index.ts';
+import type { TorInstance, TorNetwork } from '../network/network.ts';
+import { openSite } from './site.ts';
+import { createVisitor, type Visit, type Visitor } from './visitor.ts';
+
+export interface LabOptions {
+  readonly runtime: Runtime;
+  /** A directory that exists and may be written; the lab leaves nothing in it that matters. */
+  readonly directory: string;
+  readonly shipped: Shipped;
+  /** Starts the network; called once. */
+  network(): Promise<TorNetwork>;
+  readonly nodes: number;
+  readonly preset: string;
+  /** More settings for every node, over the preset's defaults. */
+  readonly settings?: Readonly<Record<string, Readonly<Record<string, unknown>>>>;
+  /** What joins the nodes of this process: a transport, a mesh. */
+  cluster(): readonly AnyPlugin[];
+  /** Keeps visiting for this long at the end, milliseconds. */
+  readonly forMs: number;
+  readonly signal: AbortSignal;
+  tell(event: LabEvent): void;
+}
+
+export interface LabEvent {
+  readonly atMs: number;
+  /** `step`: what goes on · `check`: a claim, with its outcome · `note`: an observation. */
+  readonly kind: 'step' | 'check' | 'note';
+  readonly text: string;
+  readonly held?: boolean;
+  readonly data?: Readonly<Record<string, unknown>>;
+}
+
+export interface LabReport {
+  readonly held: boolean;
+  readonly events: readonly LabEvent[];
+  readonly visits: { readonly made: number; readonly failed: number };
+}
+
+interface LabNode {
+  readonly name: string;
+  readonly tor: TorInstance;
+  readonly site: Listener;
+  engine: Engine;
+}
+
+const visitLimitMs = 15_000;
+const publishLimitMs = 30_000;
+const deathLimitMs = 15_000;
+
+export async function runLab(options: LabOptions): Promise<LabReport> {
+  const { runtime, signal } = options;
+  const lab = new Lab(options);
+  try {
+    await lab.run();
+  } catch (error) {
+    if (!signal.aborted) lab.check(false, `the story ended early: ${(error as Error).message}`);
+  } finally {
+    await lab.stop();
+  }
+  if (signal.aborted) lab.check(false, 'interrupted');
+  runtime.log.debug('lab over');
+  return lab.report();
+}
+
+class Lab {
+  private readonly options: LabOptions;
+  private readonly begun: number;
+  private readonly events: LabEvent[] = [];
+  private readonly nodes: LabNode[] = [];
+  private readonly visits: Visit[] = [];
+  private network: TorNetwork | undefined;
+  private readonly clients: TorClient[] = [];
+  /** Rejects once the signal aborts, so that a wait ends with it. */
+  private readonly aborted: Promise<never>;
+
+  constructor(options: LabOptions) {
+    this.options = options;
+    this.begun = options.runtime.clock.monotonic();
+    this.aborted = new Promise((_resolve, reject) => {
+      options.signal.addEventListener('abort', () => reject(options.signal.reason as Error), { once: true });
+    });
+    this.aborted.catch(() => undefined);
+  }
+
+  private emit(event: Omit<LabEvent, 'atMs'>): void {
+    const whole = { atMs: Math.round(this.options.runtime.clock.monotonic() - this.begun), ...event };
+    this.events.push(whole);
+    this.options.tell(whole);
+  }
+  private step(text: string): void {
+    this.emit({ kind: 'step', text });
+  }
+  private note(text: string, data?: Readonly<Record<string, unknown>>): void {
+    this.emit({ kind: 'note', text, ...(data === undefined ? {} : { data }) });
+  }
+  check(held: boolean, text: string, data?: Readonly<Record<string, unknown>>): void {
+    this.emit({ kind: 'check', held, text, ...(data === undefined ? {} : { data }) });
+  }
+
+  report(): LabReport {
+    const failed = this.visits.filter(({ head }) => head === undefined).length;
+    const held = this.events.every((event) => event.held !== false) && this.events.some((event) => event.held === true);
+    return { held, events: this.events, visits: { made: this.visits.length, failed } };
+  }
+
+  async run(): Promise<void> {
+    const { runtime, nodes: count, preset } = this.options;
+    this.step('a Tor network starts');
+    const network = await Promise.race([this.options.network(), this.aborted]);
+    this.network = network;
+    const key = masterKeyFromSeed(runtime.random.bytes(32));
+    const address = addressOfKey(key.publicKey);
+    const keyPath = `${this.options.directory}/hs_ed25519_secret_key`;
+    await runtime.store.write(keyPath, encodeSecretKeyFile(key));
+
+    const names = Array.from({ length: count }, (_none, index) => `node-${index + 1}`);
+    const tors = await Promise.all(names.map((name) => network.addTor({ name })));
+    const visitorTor = await network.addTor({ name: 'visitor', socks: true });
+    await Promise.race([network.ready((text) => this.note(text)), this.aborted]);
+    this.check(true, `the network is up: ${network.hsdirCount} HSDirs, a consensus every ${network.votingSeconds} s`);
+
+    this.step(`${count} nodes start behind ${address}.onion, preset ${preset}`);
+    for (const [index, name] of names.entries()) {
+      await this.startNode(name, tors[index] as TorInstance, keyPath);
+    }
+    await this.elected();
+    const first = await this.published(count);
+
+    const tor = this.client(visitorTor);
+    const visitor = createVisitor({
+      net: runtime.net,
+      clock: runtime.clock,
+      tor,
+      socks: visitorTor.socks as NonNullable<TorInstance['socks']>,
+      address,
+      port: 80,
+    });
+    await tor.ready(visitLimitMs);
+    await this.verified(visitor, first.introPoints);
+    await this.reachEveryHead(visitor, names);
+    if (count > 1) await this.killOne(visitor);
+    await this.keepVisiting(visitor);
+  }
+
+  private async startNode(name: string, tor: TorInstance, keyPath: string): Promise<void> {
+    const { runtime, shipped, preset, settings = {} } = this.options;
+    const site = await openSite(runtime.net, name);
+    const value = {
+      ...settings,
+      node: { ...settings.node, id: name },
+      master: { identity_key_path: keyPath },
+      tor: { ...settings.tor, control: formatEndpoint(tor.control) },
+      heads: { ...settings.heads, target: formatEndpoint(site.endpoint) },
+      election: { ...settings.election, priority: 10 * (this.nodes.length + 1) },
+      plugins: { remove: ['heads/registry'], add: ['mesh', 'election/priority'] },
+    };
+    const loaded = { file: undefined, directory: this.options.directory, value };
+    const resolved = await resolveConfig(loaded, shipped, preset);
+    const plugins = [...resolved.plugins, ...this.options.cluster()];
+    const engine = createNode({ ...resolved, plugins }, { ...runtime, log: runtime.log.child({ node: name }) });
+    this.nodes.push({ name, tor, site, engine });
+    await engine.start();
+  }
+
+  /** Asks until `look` answers, or fails after `limitMs`. */
+  private async until<T>(what: string, limitMs: number, look: () => T | undefined): Promise<T> {
+    const { clock } = this.options.runtime;
+    const deadline = clock.monotonic() + limitMs;
+    for (;;) {
+      const found = look();
+      if (found !== undefined) return found;
+      if (clock.monotonic() > deadline) throw new Error(`${what}: not within ${limitMs / 1_000} s`);
+      await Promise.race([clock.sleep(50), this.aborted]);
+    }
+  }
+
+  private publisher(): LabNode | undefined {
+    const elected = this.nodes.filter(({ engine }) => engine.service(electionContract).elected);
+    return elected.length === 1 ? elected[0] : undefined;
+  }
+
+  private async elected(): Promise<void> {
+    const all = this.nodes.length;
+    const publisher = await this.until('an elected publisher', publishLimitMs, () => {
+      const candidate = this.publisher();
+      const agreed = this.nodes.filter(
+        ({ engine }) => engine.service(electionContract).publisher === candidate?.name,
+      ).length;
+      return agreed === all ? candidate : undefined;
+    });
+    const { epoch } = publisher.engine.service(electionContract);
+    this.check(true, `${publisher.name} is elected by all ${all} nodes, epoch ${epoch}`);
+  }
+
+  /** Waits for a confirmed publication of exactly `heads` heads. */
+  private async published(heads: number, limitMs = publishLimitMs): Promise<CycleResult> {
+    const result = await this.until(`a confirmed descriptor of ${heads} heads`, limitMs, () => {
+      const last = this.publisher()?.engine.lastResult;
+      return last?.outcome === 'published' && last.heads.length === heads ? last : undefined;
+    });
+    const { introPoints, uploads, confirmations, sealed } = result;
+    const periods = sealed?.descriptors.map(
+      ({ slot, period, revision }) => `${slot}: period ${period.number}, revision ${revision}`,
+    );
+    this.check(
+      true,
+      `one merged descriptor: ${introPoints} introduction points of ${heads} heads, taken by ${uploads.length} HSDirs, fetched back from ${confirmations.length}`,
+      { periods },
+    );
+    return result;
+  }
+
+  private client(instance: TorInstance): TorClient {
+    const client = createTorClient(this.options.runtime, { control: instance.control, name: instance.name });
+    this.clients.push(client);
+    return client;
+  }
+
+  private async verified(visitor: Visitor, introPoints: number): Promise<void> {
+    const descriptor = await visitor.descriptor();
+    const found = new Set(descriptor.introPoints.map(introPointId)).size;
+    this.check(
+      found === introPoints,
+      `a client fetched it: certificates, signatures and the blinded key of the address verify; ${found} introduction points`,
+    );
+  }
+
+  private async visit(visitor: Visitor): Promise<Visit> {
+    const visit = await Promise.race([visitor.visit(visitLimitMs), this.aborted]);
+    this.visits.push(visit);
+    return visit;
+  }
+
+  private async reachEveryHead(visitor: Visitor, names: readonly string[]): Promise<void> {
+    this.step('a client visits, each time as a new one');
+    const counts = new Map<string, number>(names.map((name) => [name, 0]));
+    const most = 12 * names.length;
+    let made = 0;
+    while (made < most && [...counts.values()].includes(0)) {
+      if (made > 0) await visitor.forget();
+      const { head, reason } = await this.visit(visitor);
+      made++;
+      if (head !== undefined) counts.set(head, (counts.get(head) ?? 0) + 1);
+      else this.note(`a visit failed: ${reason}`);
+    }
+    const shares = [...counts].map(([name, served]) => `${name} ${served}`).join(', ');
+    this.check(![...counts.values()].includes(0), `the client reached every head (${made} visits: ${shares})`);
+  }
+
+  private async killOne(visitor: Visitor): Promise<void> {
+    const { clock } = this.options.runtime;
+    const publisher = this.publisher();
+    const victim = this.nodes.find((node) => node !== publisher) as LabNode;
+    this.step(`the tor of ${victim.name} is killed`);
+    const killedAt = clock.monotonic();
+    await victim.tor.kill('SIGKILL');
+    await this.published(this.nodes.length - 1, deathLimitMs);
+    const seconds = ((clock.monotonic() - killedAt) / 1_000).toFixed(1);
+    const descriptor = await visitor.descriptor();
+    this.check(true, `${seconds} s later the descriptor without it is confirmed`, {
+      introPoints: descriptor.introPoints.length,
+    });
+    const after: Visit[] = [];
+    for (let visits = 0; visits < 3; visits++) {
+      await visitor.forget();
+      after.push(await this.visit(visitor));
+    }
+    const held = after.every(({ head }) => head !== undefined && head !== victim.name);
+    this.check(
+      held,
+      `clients reach the others: ${after.map(({ head, reason }) => head ?? `failed (${reason})`).join(', ')}`,
+    );
+  }
+
+  private async keepVisiting(visitor: Visitor): Promise<void> {
+    const { runtime, forMs } = this.options;
+    if (forMs <= 0) return;
+    this.step(`a client visits once a second for ${Math.round(forMs / 1_000)} s`);
+    const { clock } = runtime;
+    const end = clock.monotonic() + forMs;
+    const visits: Visit[] = [];
+    while (clock.monotonic() < end) {
+      const begun = clock.monotonic();
+      const visit = await this.visit(visitor);
+      visits.push(visit);
+      if (visit.head === undefined) this.note(`a visit failed: ${visit.reason}`);
+      if (visits.length % 60 === 0)
+        this.note(`${visits.length} visits, ${visits.filter((v) => v.head === undefined).length} failed`);
+      await Promise.race([clock.sleep(Math.max(0, 1_000 - (clock.monotonic() - begun))), this.aborted]);
+    }
+    const failed = visits.filter(({ head }) => head === undefined).length;
+    this.check(failed * 200 <= visits.length, `${visits.length} visits, ${failed} failed`);
+  }
+
+  async stop(): Promise<void> {
+    await Promise.all(this.clients.map((client) => client.close()));
+    for (const { engine, site } of [...this.nodes].reverse()) {
+      await engine.stop();
+      await site.close();
+    }
+    await this.network?.stop();
+  }
+}
