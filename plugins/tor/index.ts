@@ -25,7 +25,7 @@ export const torOptions = v.strictObject({
   password: v.optional(v.string()),
   cookiePath: v.optional(v.string()),
   commandTimeoutMs: v.optional(milliseconds, 10_000),
-  startTimeoutMs: v.optional(milliseconds, 30_000),
+  startTimeoutMs: v.optional(milliseconds, 10_000),
 });
 
 export interface TorService {
