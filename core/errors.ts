@@ -33,14 +33,13 @@ export const errorCodes = {
   HEADS_DIRECTORY: 'the directory of a head cannot be prepared or read',
   HEADS_REFUSED: 'tor refuses the onion service of a head',
   MASTER_KEY_UNREADABLE: 'the master key file is missing or may not be read',
-  // core/runtime
-  SOCKS_FAILED: 'a connection through a SOCKS proxy could not be made',
   // core/config
   CONFIG_INVALID: 'a setting in the configuration is unknown or has a bad value',
   CONFIG_UNREADABLE: 'the configuration file is missing or cannot be parsed',
   // core/cli
   CLI_FILE: 'a file that the command line names cannot be read or written',
   CLI_USAGE: 'the options of a command do not go together, or a value has the wrong form',
+  HTTP_ANSWER: 'what was asked over HTTP did not answer, or not in HTTP',
   // core/runtime
   SOCKS_CONNECT: 'no SOCKS port could be reached',
   SOCKS_TARGET: 'tor could not connect to a host or an onion service through its SOCKS port',
@@ -53,6 +52,7 @@ export const errorCodes = {
   LAB_TOR_SILENT: 'the control port of a tor of the private network does not answer',
   // plugins/tor
   TOR_AUTHENTICATION: 'a control port refused the authentication, or offers none that could be used',
+  TOR_BOOTSTRAP: 'tor has not finished connecting to the network',
   TOR_BUSY: 'more requests wait for one tor than are kept',
   TOR_COMMAND: 'a control command cannot be sent as it is: a line break, a bad name, or too long',
   TOR_CONNECT: 'no tor could be reached at its control port',

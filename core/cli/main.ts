@@ -1,9 +1,11 @@
 #!/usr/bin/env node
 /** The executable `chimera`. A command is one module in commands/ and one line here. */
 import { registerDebug } from './commands/debug/index.ts';
+import { registerLab } from './commands/lab.ts';
+import { registerRun } from './commands/run.ts';
 import { runProgram } from './program.ts';
 
 process.exitCode = await runProgram({
-  commands: [registerDebug],
+  commands: [registerRun, registerLab, registerDebug],
   arguments: process.argv.slice(2),
 });

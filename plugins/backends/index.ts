@@ -10,7 +10,8 @@ import { definePlugin, headRegistryContract, torContract, type TorClient } from 
 import { messageOf } from '../../core/errors.ts';
 import { clientSlot, parseOnionAddress, readOuter, type OnionAddress } from '../../core/onion/index.ts';
 import type { HeadReport } from '../../core/pipeline/index.ts';
-import { jittered, type Clock, type Random } from '../../core/runtime/index.ts';
+import { jittered, parseEndpoint, type Clock, type Endpoint, type Random } from '../../core/runtime/index.ts';
+import { watchBackend } from './watch.ts';
 
 const onionAddress = v.pipe(
   nonEmpty,
@@ -31,6 +32,11 @@ const options = v.strictObject({
   /** Without a descriptor for this long, a backend is left out. */
   stale_after_secs: v.optional(integer(60, 86_400), 3_600),
   timeout_ms: v.optional(integer(1_000, 120_000), 30_000),
+  /** Holds one idle stream to each backend, to see its death at once. Port 0 turns it off. */
+  watch_port: v.optional(integer(0, 65_535), 80),
+  watch_interval_ms: v.optional(integer(500, 600_000), 10_000),
+  watch_timeout_ms: v.optional(integer(500, 120_000), 15_000),
+  watch_failures: v.optional(integer(1, 10), 2),
 });
 type Options = v.InferOutput<typeof options>;
 
@@ -40,6 +46,8 @@ interface Backend {
   readonly address: OnionAddress;
   readonly head: string;
   report: HeadReport | undefined;
+  /** False while the watch finds it dead. */
+  up: boolean;
   seenAtMs: number;
   dueAtMs: number;
 }
@@ -71,6 +79,13 @@ async function refresh(backend: Backend, { tor, clock, random, node, options }: 
   return true;
 }
 
+/** The first SOCKS port that tor listens on. */
+async function socksPortOf(tor: TorClient): Promise<Endpoint | undefined> {
+  const listeners = await tor.getInfo('net/listeners/socks');
+  const first = /"([^"]+)"/.exec(listeners)?.[1] ?? listeners.split(' ')[0] ?? '';
+  return parseEndpoint(first);
+}
+
 export const backends = definePlugin<Options>({
   name: 'backends',
   summary: 'Takes remote OnionBalance backends, known by address, as heads.',
@@ -88,13 +103,14 @@ export const backends = definePlugin<Options>({
         address,
         head: `${host.node}/${address.slice(0, 12)}`,
         report: undefined,
+        up: true,
         seenAtMs: clock.monotonic(),
         dueAtMs: 0,
       }));
       const tell = (backend: Backend, why: string): void => {
         host.log.info('the backend changed', { head: backend.head, why });
         registry.set(
-          all.flatMap(({ report }) => report ?? []),
+          all.flatMap(({ report, up }) => (up && report !== undefined ? [report] : [])),
           'backends',
         );
       };
@@ -111,6 +127,35 @@ export const backends = definePlugin<Options>({
           }
         }
       };
+
+      const watch = async (backend: Backend, socks: Endpoint, signal: AbortSignal): Promise<void> =>
+        watchBackend({
+          host: `${backend.address}.onion`,
+          port: settings.watch_port,
+          socks,
+          intervalMs: settings.watch_interval_ms,
+          timeoutMs: settings.watch_timeout_ms,
+          failures: settings.watch_failures,
+          runtime: host.runtime,
+          signal,
+          onChange: (up, why) => {
+            backend.up = up;
+            // After a restart it has other introduction points.
+            if (up) backend.dueAtMs = 0;
+            tell(backend, why);
+          },
+        });
+      if (settings.watch_port > 0) {
+        host.background(async (signal) => {
+          await tor.ready(Number.MAX_SAFE_INTEGER);
+          const socks = await socksPortOf(tor);
+          if (socks === undefined) {
+            host.log.warn('backends are not watched: tor has no SocksPort');
+            return;
+          }
+          await Promise.all(all.map((backend) => watch(backend, socks, signal)));
+        });
+      }
 
       let wake: () => void = () => undefined;
       let half: string | undefined;

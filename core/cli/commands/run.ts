@@ -1,11 +1,12 @@
 /** `chimera run`: one node, until it is told to stop. SIGHUP publishes at once, SIGINT and SIGTERM stop within two seconds. */
-import type { Command } from 'commander';
 import { plugins } from '../../../plugins/index.ts';
 import { presets } from '../../../presets/index.ts';
 import { loadConfig, resolveConfig, type ResolvedConfig } from '../../config/index.ts';
 import type { Engine } from '../../engine/index.ts';
-import { createLog, systemRuntime, type Runtime } from '../../runtime/index.ts';
+import { createLog, type Runtime } from '../../runtime/index.ts';
+import type { RegisterCommand } from '../context.ts';
 import { createNode, logResult } from '../node.ts';
+import type { Terminal } from '../terminal.ts';
 import { textLine } from '../text-log.ts';
 
 interface RunOptions {
@@ -16,12 +17,10 @@ interface RunOptions {
 /** Longer than the engine's own limits for work in progress and for releases together. */
 const stopLimitMs = 1_900;
 
-function runtimeOf({ core }: ResolvedConfig): Runtime {
-  const write = (line: string): void => {
-    process.stderr.write(core.log.format === 'text' ? textLine(line) : line);
-  };
-  const { clock } = systemRuntime();
-  return systemRuntime(createLog({ write }, core.log.level, () => clock.now()));
+/** The runtime with the log that the configuration asks for, on standard error. */
+function withLog(runtime: Runtime, { core }: ResolvedConfig, terminal: Terminal): Runtime {
+  const write = (line: string): void => terminal.writeError(core.log.format === 'text' ? textLine(line) : line);
+  return { ...runtime, log: createLog({ write }, core.log.level, () => runtime.clock.now()) };
 }
 
 /** Resolves when a signal asks to stop. */
@@ -32,7 +31,7 @@ function untilStopped(engine: Engine): Promise<string> {
   });
 }
 
-export function registerRun(program: Command): void {
+export const registerRun: RegisterCommand = (program, context) => {
   program
     .command('run')
     .summary('run a node')
@@ -47,7 +46,7 @@ export function registerRun(program: Command): void {
     .addHelpText('after', '\nExample:\n  chimera run --config /etc/chimera/chimera.toml')
     .action(async ({ config, preset }: RunOptions) => {
       const resolved = await resolveConfig(await loadConfig(config, process.cwd()), { presets, plugins }, preset);
-      const runtime = runtimeOf(resolved);
+      const runtime = withLog(context.runtime, resolved, context.terminal);
       const engine = createNode(resolved, runtime);
       engine.onResult((result) => logResult(runtime.log, result));
       const stopped = untilStopped(engine);
@@ -58,4 +57,4 @@ export function registerRun(program: Command): void {
       await Promise.race([engine.stop(), runtime.clock.sleep(stopLimitMs)]);
       process.exit(0);
     });
-}
+};

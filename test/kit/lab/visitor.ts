@@ -31,8 +31,9 @@ export function createVisitor(options: {
 }): Visitor {
   const { net, clock, tor, socks, address, port } = options;
 
-  const request = async (signal: AbortSignal): Promise<string> => {
-    const stream = await connectThroughSocks(net, socks, { host: `${address}.onion`, port }, { signal });
+  const request = async (signal: AbortSignal, limitMs: number): Promise<string> => {
+    const host = `${address}.onion`;
+    const stream = await connectThroughSocks({ net, clock }, { socks, host, port, timeoutMs: limitMs, signal });
     const onAbort = (): void => void stream.destroy(signal.reason as Error);
     signal.addEventListener('abort', onAbort, { once: true });
     try {
@@ -53,7 +54,12 @@ export function createVisitor(options: {
       const begun = clock.monotonic();
       const durationMs = (): number => Math.round(clock.monotonic() - begun);
       try {
-        const head = await withDeadline(clock, limitMs, () => new Error(`no answer within ${limitMs} ms`), request);
+        const head = await withDeadline(
+          clock,
+          limitMs,
+          () => new Error(`no answer within ${limitMs} ms`),
+          (signal) => request(signal, limitMs),
+        );
         return { head, durationMs: durationMs() };
       } catch (error) {
         return { head: undefined, durationMs: durationMs(), reason: (error as Error).message };

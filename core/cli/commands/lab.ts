@@ -1,0 +1,110 @@
+/** `chimera lab`: a service with several heads on a Tor network of its own, checked by a client's tor, told as it goes. */
+import { InvalidArgumentError } from 'commander';
+import kleur from 'kleur';
+import { plugins } from '../../../plugins/index.ts';
+import { presets } from '../../../presets/index.ts';
+import { runLab, type LabEvent } from '../../../test/kit/lab/story.ts';
+import type { TorNetwork } from '../../../test/kit/network/network.ts';
+import { systemSelf, type Runtime } from '../../runtime/index.ts';
+import type { RegisterCommand } from '../context.ts';
+import { exitCodes } from '../exit.ts';
+
+interface LabCommandOptions {
+  readonly tor: string;
+  readonly nodes: number;
+  readonly preset: string;
+  readonly for: number;
+  readonly json?: boolean;
+}
+
+function whole(minimum: number, maximum: number): (text: string) => number {
+  return (text) => {
+    const value = Number(text);
+    if (!Number.isInteger(value) || value < minimum || value > maximum) {
+      throw new InvalidArgumentError(`It must be a whole number from ${minimum} to ${maximum}.`);
+    }
+    return value;
+  };
+}
+
+function oneOf(...values: readonly string[]): (text: string) => string {
+  return (text) => {
+    if (!values.includes(text)) throw new InvalidArgumentError(`It must be one of ${values.join(', ')}.`);
+    return text;
+  };
+}
+
+function line({ atMs, kind, text, held }: LabEvent): string {
+  const time = kleur.gray(`${(atMs / 1_000).toFixed(1).padStart(6)} s`);
+  if (kind === 'step') return `${time}  ${kleur.bold(text)}\n`;
+  if (kind === 'note') return `${time}    ${kleur.gray(text)}\n`;
+  return `${time}  ${held === true ? kleur.green('✓') : kleur.red('✗')} ${text}\n`;
+}
+
+/** Real tors are slow to find each other; the network is asked to be small unless placement is the question. */
+async function startNetwork(kind: string, runtime: Runtime, signal: AbortSignal): Promise<TorNetwork> {
+  if (kind === 'embedded') {
+    const { startEmbeddedNetwork } = await import('../../../test/kit/network/embedded/index.ts');
+    return startEmbeddedNetwork(runtime);
+  }
+  const { startPrivateNetwork } = await import('../../../test/kit/network/private/index.ts');
+  return startPrivateNetwork(runtime, { signal });
+}
+
+export const registerLab: RegisterCommand = (program, { runtime, terminal }) => {
+  program
+    .command('lab')
+    .summary('rehearse a service on a Tor network of its own')
+    .description(
+      'Starts a Tor network on loopback and a service with several nodes on it; a client verifies the descriptor, reaches\n' +
+        'every head, and sees what happens when one dies. Exits 0 only if everything held.',
+    )
+    .option(
+      '--tor <kind>',
+      'the network: "embedded" (in this process) or "real" (the system’s tor)',
+      oneOf('embedded', 'real'),
+      'embedded',
+    )
+    .option('--nodes <n>', 'how many nodes, one head each', whole(1, 20), 3)
+    .option(
+      '--preset <name>',
+      `preset of the nodes: ${[...presets.keys()].join(', ')}`,
+      oneOf(...presets.keys()),
+      'stable',
+    )
+    .option('--for <seconds>', 'keep visiting once a second for this long', whole(0, 86_400), 0)
+    .option('--json', 'print the events and the outcome as one JSON document')
+    .addHelpText('after', '\nExamples:\n  chimera lab\n  chimera lab --tor real --for 60')
+    .action(async (options: LabCommandOptions) => {
+      const interrupt = new AbortController();
+      const stop = (): void => interrupt.abort(new Error('interrupted'));
+      for (const name of ['SIGINT', 'SIGTERM'] as const) process.once(name, stop);
+      const suffix = Buffer.from(runtime.random.bytes(4)).toString('hex');
+      const directory = `${systemSelf.temporaryDirectory}/chimera-lab-${suffix}`;
+      await runtime.store.makeDirectory(directory);
+      try {
+        const { memoryTransport, createMemoryBus } = await import('../../../plugins/transport/memory/index.ts');
+        const bus = createMemoryBus({ clock: runtime.clock, random: runtime.random });
+        const report = await runLab({
+          runtime,
+          directory,
+          shipped: { presets, plugins },
+          network: () => startNetwork(options.tor, runtime, interrupt.signal),
+          nodes: options.nodes,
+          preset: options.preset,
+          cluster: () => [memoryTransport(bus)],
+          forMs: options.for * 1_000,
+          signal: interrupt.signal,
+          tell: (event) => {
+            if (options.json !== true) terminal.write(line(event));
+          },
+        });
+        if (options.json === true) terminal.write(`${JSON.stringify(report, null, 2)}\n`);
+        else terminal.write(report.held ? kleur.green('\nEverything held.\n') : kleur.red('\nNot everything held.\n'));
+        process.exitCode = report.held ? exitCodes.ok : exitCodes.failed;
+      } finally {
+        await runtime.store.remove(directory);
+        for (const name of ['SIGINT', 'SIGTERM'] as const) process.removeListener(name, stop);
+      }
+    });
+};
