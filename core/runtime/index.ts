@@ -34,4 +34,5 @@ export * from './process.ts';
 export * from './random.ts';
 export * from './self.ts';
 export * from './socks.ts';
+export * from './socks.ts';
 export * from './store.ts';

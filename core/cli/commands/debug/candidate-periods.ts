@@ -16,13 +16,13 @@ const publicLengthMinutes = 1440;
 const publicOffsetMinutes = 720;
 /** On the public network, what a service's clock may be off; testing networks run on one machine. */
 const publicSlackSeconds = 12 * 3600;
-const testingSlackSeconds = 600;
-/** A period of a testing network lasts 24 voting intervals of 5 s to 5 min; 20 s are usual, and give 8 minutes. */
-const usualTestingMinutes = 8;
-const shortestTestingMinutes = 2;
-const longestTestingMinutes = 120;
+/**
+ * A period of a testing network lasts 24 voting intervals. These are the intervals that people set, the usual one first;
+ * trying every second in between would take long to say no.
+ */
+const testingVotingSeconds = [20, 5, 10, 15, 25, 30, 35, 40, 45, 50, 55, 60, 120, 180, 240, 300];
 /** Before and after the period in which a descriptor was made: services publish for the next one and for the past one. */
-const neighbours = 2;
+const neighbours = 1;
 
 function* periodsMadeIn(
   certificateExpiresAt: number,
@@ -45,12 +45,10 @@ export function* candidatePeriods(certificateExpiresAt: number, lengthMinutes?: 
   const offsets = [publicOffsetMinutes, Math.floor(length / 2)];
   yield* periodsMadeIn(certificateExpiresAt, length, publicSlackSeconds, offsets);
   if (lengthMinutes !== undefined) return;
-  const testing = [usualTestingMinutes];
-  for (let minutes = shortestTestingMinutes; minutes <= longestTestingMinutes; minutes++) {
-    if (minutes !== usualTestingMinutes) testing.push(minutes);
-  }
-  for (const minutes of testing) {
-    yield* periodsMadeIn(certificateExpiresAt, minutes, testingSlackSeconds, [Math.floor(minutes / 2)]);
+  for (const voting of testingVotingSeconds) {
+    const minutes = Math.floor((24 * voting) / 60);
+    // A consensus in use is up to three intervals old, and decides the period.
+    yield* periodsMadeIn(certificateExpiresAt, minutes, 3 * voting, [Math.floor((12 * voting) / 60)]);
   }
 }
 
