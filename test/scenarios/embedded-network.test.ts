@@ -39,4 +39,4 @@ async function onSockets(): Promise<ConformanceSubject> {
 }
 
 describeTorNetwork('the embedded network, in memory on a virtual clock', inMemory);
-describeTorNetwork('the embedded network, over real sockets', onSockets, { wholeDay: false, limitMs: 120_000 });
+describeTorNetwork('the embedded network, over real sockets', onSockets, { quick: true });
