@@ -4,9 +4,10 @@ import type { KeyObject } from 'node:crypto';
 import { ed25519 } from '@noble/curves/ed25519.js';
 import { fromLittleEndian, toLittleEndian } from './scalar.ts';
 
-// RFC 8410: the fixed beginnings of PKCS #8 and SubjectPublicKeyInfo for an X25519 key.
+/** RFC 8410: the fixed beginning of PKCS #8 for an X25519 key. */
 const privatePrefix = Buffer.from('302e020100300506032b656e04220420', 'hex');
-const publicPrefix = Buffer.from('302a300506032b656e032100', 'hex');
+/** The raw key is the end of its SubjectPublicKeyInfo. */
+const keyLength = 32;
 
 const field = ed25519.Point.Fp;
 
@@ -17,13 +18,14 @@ export function agreementKey(secret: Uint8Array): KeyObject {
 
 /** The raw public key of an X25519 secret key object. */
 export function agreementPublicKey(key: KeyObject): Uint8Array {
-  return Uint8Array.from(createPublicKey(key).export({ format: 'der', type: 'spki' }).subarray(publicPrefix.length));
+  return Uint8Array.from(createPublicKey(key).export({ format: 'der', type: 'spki' }).subarray(-keyLength));
 }
 
 /** The 32-byte shared secret, or `undefined` when the peer's key is one of the few that give everybody the same secret. */
 export function agree(key: KeyObject, peer: Uint8Array): Buffer | undefined {
   try {
-    const publicKey = createPublicKey({ key: Buffer.concat([publicPrefix, peer]), format: 'der', type: 'spki' });
+    const x = Buffer.from(peer).toString('base64url');
+    const publicKey = createPublicKey({ key: { kty: 'OKP', crv: 'X25519', x }, format: 'jwk' });
     return diffieHellman({ privateKey: key, publicKey });
   } catch {
     return undefined;
@@ -34,12 +36,25 @@ function montgomeryU(encKey: Uint8Array): bigint {
   return field.create(fromLittleEndian(encKey) & ((1n << 255n) - 1n));
 }
 
-/** The Ed25519 form of an X25519 public key, y = (u − 1)/(u + 1) with sign bit 0; `undefined` where u = −1 has none. */
+const rememberedForms = new Map<string, Uint8Array>();
+const mostRemembered = 1024;
+
+/**
+ * The Ed25519 form of an X25519 public key, y = (u − 1)/(u + 1) with sign bit 0; `undefined` where u = −1 has none.
+ * Remembered: the inversion costs as much as the signature over its result.
+ */
 export function ed25519FormOf(encKey: Uint8Array): Uint8Array | undefined {
+  const name = Buffer.from(encKey).toString('latin1');
+  const known = rememberedForms.get(name);
+  if (known !== undefined) return known;
   const u = montgomeryU(encKey);
   const denominator = field.add(u, field.ONE);
   if (field.is0(denominator)) return undefined;
-  return toLittleEndian(field.div(field.sub(u, field.ONE), denominator));
+  const form = toLittleEndian(field.div(field.sub(u, field.ONE), denominator));
+  const oldest = rememberedForms.keys().next();
+  if (rememberedForms.size >= mostRemembered && oldest.done !== true) rememberedForms.delete(oldest.value);
+  rememberedForms.set(name, form);
+  return form;
 }
 
 /** True when `certified` is the Ed25519 form of `encKey`: checked as y·(u + 1) = u − 1, which needs no inversion. */

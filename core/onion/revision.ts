@@ -22,13 +22,10 @@ const keyPrefix = ascii('rev-counter-generation\0');
 export function opeEncrypt(key: Uint8Array, input: number): bigint {
   const words = Math.min(largestInput, Math.max(1, Math.trunc(input)));
   const stream = createCipheriv('aes-256-ctr', key, Buffer.alloc(16)).update(Buffer.alloc(2 * words));
-  let low = 0;
-  let high = 0;
-  for (let offset = 0; offset < stream.length; offset += 2) {
-    low += stream[offset] ?? 0;
-    high += stream[offset + 1] ?? 0;
-  }
-  return BigInt(high * 256 + low + words);
+  const view = new DataView(stream.buffer, stream.byteOffset, stream.byteLength);
+  let sum = words;
+  for (let offset = 0; offset < stream.length; offset += 2) sum += view.getUint16(offset, true);
+  return BigInt(sum);
 }
 
 /** The 32-byte key of a blinded key's counters. Secret: it opens the encryption, and says when descriptors were made. */

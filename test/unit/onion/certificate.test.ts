@@ -10,7 +10,8 @@ import {
 } from '../../../core/onion/index.ts';
 import { ed25519FormOf, isEd25519FormOf } from '../../../core/onion/key-agreement.ts';
 import { rawPublicKey, signPlain, signingKeyOfSeed } from '../../../core/onion/signature.ts';
-import { expectCode, hex, seededRandom, toHex } from './support.ts';
+import { expectCode, hex, toHex } from './support.ts';
+import { createSeededRandom } from '../../kit/sim/seeded-random.ts';
 
 const signer = signingKeyOfSeed(new Uint8Array(32).fill(5));
 const signingKey = rawPublicKey(signer);
@@ -112,7 +113,7 @@ describe('the Ed25519 form of an X25519 key', () => {
   });
 
   test('the check agrees with the computation, and the sign bit is 0', () => {
-    const random = seededRandom(3);
+    const random = createSeededRandom(3);
     for (let round = 0; round < 200; round++) {
       const key = random.bytes(32);
       const form = ed25519FormOf(key);

@@ -9,13 +9,14 @@ import {
   responsibleHsdirsByReplica,
 } from '../../../core/onion/index.ts';
 import type { Relay } from '../../../core/onion/index.ts';
-import { seededRandom, toHex } from './support.ts';
+import { toHex } from './support.ts';
+import { createSeededRandom } from '../../kit/sim/seeded-random.ts';
 
 const period = { number: 42, lengthMinutes: 1440 };
 const srv = new Uint8Array(32).fill(0x43);
 
 function makeRelays(count: number): Relay[] {
-  const random = seededRandom(count);
+  const random = createSeededRandom(count);
   return Array.from({ length: count }, () => ({
     fingerprint: toHex(random.bytes(20)).toUpperCase(),
     ed25519: random.bytes(32),
@@ -42,7 +43,7 @@ describe('the HSDir ring', () => {
   });
 
   test('the responsible relays are those that a plain search finds, wrapping around and skipping chosen ones', () => {
-    const random = seededRandom(7);
+    const random = createSeededRandom(7);
     for (const count of [0, 1, 3, 8, 9, 60]) {
       const relays = makeRelays(count);
       const ring = buildRing(relays, srv, period);

@@ -22,7 +22,7 @@ import type {
   ServiceFeatures,
   TimePeriod,
 } from '../../../core/onion/index.ts';
-import { aesCtr } from '../../../core/onion/hash.ts';
+import { createSeededRandom } from '../../kit/sim/seeded-random.ts';
 
 export function hex(text: string): Uint8Array {
   return Uint8Array.from(Buffer.from(text, 'hex'));
@@ -42,19 +42,6 @@ export function expectCode(code: ErrorCode, action: () => unknown): ChimeraError
     return error as ChimeraError;
   }
   throw new Error(`nothing was thrown; ${code} was expected`);
-}
-
-/** Reproducible chance: AES-256-CTR under a key of one number. */
-export function seededRandom(seed: number): RandomSource {
-  let block = 0;
-  const key = Buffer.alloc(32);
-  key.writeDoubleBE(seed);
-  const bytes = (length: number): Uint8Array => {
-    const iv = Buffer.alloc(16);
-    iv.writeUInt32BE(block++);
-    return Uint8Array.from(aesCtr(key, iv, Buffer.alloc(length)));
-  };
-  return { bytes, int: (below) => Buffer.from(bytes(6)).readUIntBE(0, 6) % below };
 }
 
 export const anyPeriod: TimePeriod = { number: 20_777, lengthMinutes: 1440 };
@@ -97,7 +84,7 @@ export interface TestService {
 
 /** A service with material for one period, made at `now`. */
 export async function makeService(seed = 1, period: TimePeriod = anyPeriod, now = anyNow): Promise<TestService> {
-  const random = seededRandom(seed);
+  const random = createSeededRandom(seed);
   const master = masterKeyFromSeed(random.bytes(32));
   const blinded = blindedKey(master, period);
   return {
