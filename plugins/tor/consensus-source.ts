@@ -45,7 +45,7 @@ export function createConsensusSource(
 
   const unchanged = async (): Promise<boolean> => {
     const reply = await link.exchange('GETINFO consensus/valid-after');
-    if (reply.code === 551) throw none();
+    if (reply.code !== 250) throw none(refusal(link, 'GETINFO consensus/valid-after', reply));
     const validAfter = parseTime(infoValue(link, 'consensus/valid-after', reply));
     if (validAfter === undefined) throw none();
     if (known?.consensus.times.validAfter !== validAfter) return false;
