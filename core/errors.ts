@@ -30,6 +30,7 @@ export const errorCodes = {
   ENGINE_PLUGIN: 'a plugin failed to start, or is not a plugin',
   ENGINE_STOPPED: 'the node is stopping and takes no further request',
   // plugins
+  AUTHORIZED_CLIENTS: 'the list of authorized clients is empty, too long or malformed',
   HEADS_DIRECTORY: 'the directory of a head cannot be prepared or read',
   HEADS_REFUSED: 'tor refuses the onion service of a head',
   MASTER_KEY_UNREADABLE: 'the master key file is missing or may not be read',

@@ -6,6 +6,7 @@ import headsRegistry from './heads/registry/index.ts';
 import headsShared from './heads/shared/index.ts';
 import mergeFairShare from './merge/fair-share/index.ts';
 import publish from './publish/index.ts';
+import restrictedDiscovery from './restricted-discovery/index.ts';
 import schedule from './schedule/index.ts';
 import signerFile from './signer/file/index.ts';
 import tor from './tor/index.ts';
@@ -17,6 +18,7 @@ const all: readonly AnyPlugin[] = [
   headsShared,
   mergeFairShare,
   publish,
+  restrictedDiscovery,
   schedule,
   signerFile,
   tor,

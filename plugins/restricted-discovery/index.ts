@@ -1,0 +1,79 @@
+/**
+ * restricted-discovery: only authorized clients can read the descriptor. The clients' public keys come from a directory of
+ * `*.auth` files, in the form of tor's own HiddenServiceDir/authorized_clients. Tor's services do not check the client at
+ * the introduction: the merged descriptor alone enforces it, so the heads' own addresses must stay unknown.
+ */
+import * as v from 'valibot';
+import { nonEmpty } from '../../core/config/schema.ts';
+import { definePlugin, restrictedDiscoveryContract } from '../../core/engine/index.ts';
+import { ChimeraError } from '../../core/errors.ts';
+import type { Store } from '../../core/runtime/index.ts';
+
+const options = v.strictObject({
+  /** Directory of the `*.auth` files. */
+  authorized_clients_dir: nonEmpty,
+});
+
+/** What 18 to 20 introduction points leave room for in a descriptor of 50,000 bytes. */
+const maximumClients = 112;
+const largestFile = 4_096;
+const alphabet = 'abcdefghijklmnopqrstuvwxyz234567';
+
+/** The 32 bytes of a base32 text without padding; undefined when it is something else. */
+function keyOf(text: string): Uint8Array | undefined {
+  if (!/^[a-z2-7]{52}$/i.test(text)) return undefined;
+  const key = new Uint8Array(32);
+  let bits = 0;
+  let value = 0;
+  let written = 0;
+  for (const letter of text.toLowerCase()) {
+    value = ((value << 5) | alphabet.indexOf(letter)) & 0xfff;
+    bits += 5;
+    if (bits >= 8 && written < key.length) {
+      bits -= 8;
+      key[written++] = (value >>> bits) & 0xff;
+    }
+  }
+  return key;
+}
+
+/** Reads all `*.auth` files of a directory; sorted by name. Rejects with AUTHORIZED_CLIENTS, naming the file. */
+export async function readAuthorizedClients(store: Store, directory: string): Promise<Uint8Array[]> {
+  const names = (await store.list(directory)).filter((name) => name.endsWith('.auth'));
+  const wrong = (what: string): ChimeraError =>
+    new ChimeraError('AUTHORIZED_CLIENTS', `restricted_discovery.authorized_clients_dir: ${what}`, {
+      remedy: 'give each client one file NAME.auth with the line descriptor:x25519:<52 base32 characters>',
+    });
+  if (names.length === 0) throw wrong(`${directory} has no *.auth file, and nobody could read the descriptor`);
+  if (names.length > maximumClients) throw wrong(`${directory} has ${names.length} clients; ${maximumClients} fit`);
+  const clients: Uint8Array[] = [];
+  for (const name of names) {
+    const bytes = await store.read(`${directory}/${name}`);
+    const text = bytes === undefined || bytes.length > largestFile ? '' : new TextDecoder().decode(bytes).trim();
+    const key = keyOf(/^descriptor:x25519:(\S+)$/.exec(text)?.[1] ?? '');
+    if (key === undefined) throw wrong(`${directory}/${name} is not an authorized client`);
+    clients.push(key);
+  }
+  return clients;
+}
+
+export const restrictedDiscovery = definePlugin<v.InferOutput<typeof options>>({
+  name: 'restricted-discovery',
+  summary: 'Lets only authorized clients read the merged descriptor.',
+  gives: [restrictedDiscoveryContract],
+  section: 'restricted_discovery',
+  options,
+  apply(host, { authorized_clients_dir }) {
+    let clients: readonly Uint8Array[] = [];
+    host.give(restrictedDiscoveryContract, {
+      get clients() {
+        return clients;
+      },
+    });
+    host.hooks.start.tapPromise('restricted-discovery', async () => {
+      clients = await readAuthorizedClients(host.runtime.store, authorized_clients_dir);
+      host.log.info('only authorized clients can read the descriptor', { clients: clients.length });
+    });
+  },
+});
+export default restrictedDiscovery;
