@@ -12,7 +12,7 @@ import {
 import { createTorClient } from '../../plugins/tor/index.ts';
 import { createTorClientSite, torClientChecks, type TorClientSite } from '../kit/conformance/tor-client.ts';
 import { freePorts, startPrivateNetwork, type PrivateNetwork } from '../kit/network/private/index.ts';
-import { describeReal } from './require.ts';
+import { describeWith } from './require.ts';
 
 const runtime = systemRuntime();
 const releases: (() => unknown)[] = [];
@@ -76,7 +76,7 @@ async function failureOf(client: TorClient, code: string): Promise<Error> {
   return client.lastError as Error;
 }
 
-describeReal('one tor, no network', ['tor'], () => {
+describeWith('tor')('one tor, no network', () => {
   beforeAll(async () => {
     const child = await runtime.processes.start('tor', [
       '--quiet',
@@ -207,7 +207,7 @@ describeReal('one tor, no network', ['tor'], () => {
   });
 });
 
-describeReal('the tor client on a private network', ['tor'], () => {
+describeWith('tor')('the tor client on a private network', () => {
   let network: PrivateNetwork;
   let site: TorClientSite;
 
