@@ -22,17 +22,28 @@ export async function makeAuthorityKeys(
       gencertBeside(torCommand),
       [
         '--create-identity-key',
-        ...['-m', '12', '-a', `127.0.0.1:${ports.dirPort}`, '--passphrase-fd', '0'],
-        ...['-i', `${keys}/authority_identity_key`],
-        ...['-s', `${keys}/authority_signing_key`],
-        ...['-c', `${keys}/authority_certificate`],
+        ...Object.entries({
+          '-m': '12',
+          '-a': `127.0.0.1:${ports.dirPort}`,
+          '-i': `${keys}/authority_identity_key`,
+          '-s': `${keys}/authority_signing_key`,
+          '-c': `${keys}/authority_certificate`,
+          '--passphrase-fd': '0',
+        }).flat(),
       ],
       { input: `${Buffer.from(runtime.random.bytes(16)).toString('hex')}\n` },
     ),
     runProgram(runtime, torCommand, [
-      ...['--defaults-torrc', '/dev/null', '-f', '/dev/null', '--ignore-missing-torrc'],
-      ...['--DataDirectory', dataDirectory, '--ORPort', String(ports.orPort), '--Nickname', ports.name],
-      ...['--list-fingerprint', '--quiet'],
+      ...Object.entries({
+        '--defaults-torrc': '/dev/null',
+        '-f': '/dev/null',
+        '--DataDirectory': dataDirectory,
+        '--ORPort': String(ports.orPort),
+        '--Nickname': ports.name,
+      }).flat(),
+      // /dev/null is not a regular file, and so a missing torrc.
+      '--ignore-missing-torrc',
+      '--list-fingerprint',
     ]),
   ]);
   return {

@@ -42,6 +42,8 @@ export interface PrivateNetwork extends TorNetwork {
   /** The authorities and relays. */
   readonly relays: readonly TorInstance[];
   readonly directory: string;
+  /** The ids of all running processes of the network. */
+  readonly pids: readonly number[];
 }
 
 /** Resolves when authorities and relays have been started; `ready()` waits until they work. */
@@ -96,9 +98,7 @@ class Network implements PrivateNetwork {
     this.#startedAtMs = runtime.clock.monotonic();
     if (options.progress) this.#listeners.add(options.progress);
     this.#release = self.atEnd(() => ({
-      kill: this.#all()
-        .map((tor) => tor.pid)
-        .filter((pid) => pid !== undefined),
+      kill: this.pids,
       remove: options.keep ? [] : [directory],
     }));
   }
@@ -180,6 +180,12 @@ class Network implements PrivateNetwork {
     if (!this.#options.keep) await this.#runtime.store.remove(this.directory);
     this.#release();
     this.#tell(this.#options.keep ? `stopped; left ${this.directory}` : 'stopped');
+  }
+
+  get pids(): number[] {
+    return this.#all()
+      .map((tor) => tor.pid)
+      .filter((pid) => pid !== undefined);
   }
 
   get #command(): string {
