@@ -12,7 +12,7 @@ import {
 import { createTorClient } from '../../plugins/tor/index.ts';
 import { createTorClientSite, torClientChecks, type TorClientSite } from '../kit/conformance/tor-client.ts';
 import { freePorts, startPrivateNetwork, type PrivateNetwork } from '../kit/network/private/index.ts';
-import { describeWith } from './require.ts';
+import { describeReal } from './require.ts';
 
 const runtime = systemRuntime();
 const releases: (() => unknown)[] = [];
@@ -76,7 +76,7 @@ async function failureOf(client: TorClient, code: string): Promise<Error> {
   return client.lastError as Error;
 }
 
-describeWith('tor')('one tor, no network', () => {
+describeReal('one tor, no network', ['tor'], () => {
   beforeAll(async () => {
     const child = await runtime.processes.start('tor', [
       '--quiet',
@@ -207,7 +207,7 @@ describeWith('tor')('one tor, no network', () => {
   });
 });
 
-describeWith('tor')('the tor client on a private network', () => {
+describeReal('the tor client on a private network', ['tor'], () => {
   let network: PrivateNetwork;
   let site: TorClientSite;
 
