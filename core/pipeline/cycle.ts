@@ -42,12 +42,20 @@ export interface CycleDependencies {
   epoch(): number;
   /** x25519 keys of the clients that may read the descriptor; none means everybody. */
   clients(): readonly Uint8Array[];
+  /** Aborts when the node stops: the running step ends at once. */
+  readonly signal?: AbortSignal;
 }
 
 /** What one cycle leaves for the next. */
 export interface CycleMemory {
   number: number;
   published: Published | undefined;
+  /** Faults of the running cycle, or of the last one. The engine adds those that a plugin's tap is named for. */
+  faults: Fault[];
+}
+
+export function createCycleMemory(): CycleMemory {
+  return { number: 0, published: undefined, faults: [] };
 }
 
 /** Ends the cycle early with an outcome that is no failure. */
@@ -72,6 +80,19 @@ export const defaultDeadlinesMs: Readonly<Record<CycleStep, number>> = {
   confirm: 60_000,
 };
 
+/** Limit of all `settled` taps together, milliseconds. */
+const settledLimitMs = 30_000;
+
+/** Tells a fault to whoever listens. A listener that throws does no harm. */
+export function tellFault(hooks: Hooks, log: Log, fault: Fault): void {
+  log.warn('a plugin failed', { plugin: fault.plugin, step: fault.step, error: fault.error });
+  try {
+    hooks.fault.call(fault);
+  } catch (error) {
+    log.error('a tap of the hook fault failed', { error });
+  }
+}
+
 export async function runCycle(
   dependencies: CycleDependencies,
   memory: CycleMemory,
@@ -84,11 +105,15 @@ export async function runCycle(
   let current: CycleStep = 'admit';
   let heads: readonly HeadView[] = [];
   let result: Pick<CycleResult, 'outcome' | 'why'> & Partial<CycleResult>;
+  /** What is known of the publication so far, whatever becomes of it. */
+  let sent: Partial<CycleResult> = {};
   memory.number++;
+  memory.faults = faults;
 
-  const fault = (plugin: string, step: CycleStep, error: Error): void => {
+  const fault = (plugin: string, step: Fault['step'], thrown: unknown): void => {
+    const error = thrown instanceof Error ? thrown : new Error(messageOf(thrown));
     faults.push({ plugin, step, error });
-    hooks.fault.call({ plugin, step, error });
+    tellFault(hooks, log, { plugin, step, error });
   };
 
   const step = async <T>(name: CycleStep, work: (signal: AbortSignal) => Promise<T>): Promise<T> => {
@@ -100,7 +125,7 @@ export async function runCycle(
         remedy: `see the log for what it waits for; the limit is publish.deadlines_ms.${name}`,
       });
     try {
-      return await withDeadline(clock, limitMs, late, work);
+      return await withDeadline(clock, limitMs, late, work, dependencies.signal);
     } finally {
       stepsMs[name] = Math.round(clock.monotonic() - begun);
     }
@@ -113,12 +138,13 @@ export async function runCycle(
       return dependencies.consensus();
     });
 
-    const reports = await step('gather', (signal) => gather(hooks, consensus, signal, fault));
+    const reports = await gather((work) => step('gather', work), hooks, consensus, fault);
+    dependencies.signal?.throwIfAborted();
     const now = Math.floor(clock.now() / 1000);
     const verified = dependencies.verify(reports, consensus, now);
     for (const { report, error } of verified.rejected) {
+      log.warn('a head is left out: its descriptor does not verify', { head: report.head });
       fault(report.head, 'gather', error);
-      log.warn('a head is left out: its descriptor does not verify', { head: report.head, error });
     }
     const known = verified.heads.filter(({ candidates }) => candidates.length > 0);
     if (known.length === 0) {
@@ -129,7 +155,7 @@ export async function runCycle(
 
     heads = await step('sift', async () => {
       const sifted = await hooks.sift.promise(known, { consensus, published: memory.published });
-      return neverZero(sifted, known, 'sift', fault);
+      return neverZero(verifiedOnly(sifted, known), known, 'sift', fault);
     });
 
     const view: View = {
@@ -156,7 +182,8 @@ export async function runCycle(
     });
 
     const placement = sealer.place(consensus, merged.sets.length);
-    const content = contentOf(merged, dependencies.clients());
+    const clients = dependencies.clients();
+    const content = contentOf(merged, clients);
     await step('review', async () => {
       const { published } = memory;
       const validAfter = consensus.times.validAfter;
@@ -166,22 +193,26 @@ export async function runCycle(
         published,
         content,
         placement: placement.text,
+        epoch: view.epoch,
         validAfter,
       });
       if (refusal !== undefined) throw new Ended(refusal);
     });
 
     const { sealed, certificatesExpireAt } = await step('seal', () =>
-      sealer.seal({ merged, placement, consensus, epoch: view.epoch, now, clients: dependencies.clients() }),
+      sealer.seal({ merged, placement, consensus, epoch: view.epoch, now, clients }),
     );
 
+    // From the first byte sent until all is confirmed, nobody knows which of the two descriptors an HSDir holds.
+    if (memory.published !== undefined) memory.published = { ...memory.published, confirmed: false };
+    sent = { sealed };
     const uploads = await step('upload', async (signal) => {
       const answer = await hooks.upload.promise({ sealed, signal });
       if (answer === undefined) throw unanswered('upload', 'a publishing plugin');
       return answer;
     });
+    sent = { sealed, uploads };
     const accepted = uploads.filter((upload) => upload.accepted).length;
-    hooks.uploaded.call(sealed, uploads);
 
     const introPoints = new Set(merged.sets.flat().map(({ id }) => id));
     const remember = (confirmed: boolean): void => {
@@ -189,6 +220,7 @@ export async function runCycle(
         live: [...introPoints],
         content,
         placement: placement.text,
+        epoch: view.epoch,
         publishedAt: clock.now(),
         publishedAtMonotonicMs: clock.monotonic(),
         certificatesExpireAt,
@@ -196,29 +228,45 @@ export async function runCycle(
       };
     };
     // From here on clients may hold it, whatever the fetch-back says.
-    if (accepted > 0) remember(false);
-    const confirmations = (await step('confirm', (signal) => hooks.confirm.promise({ sealed, signal }))) ?? [];
-    await learnRevisions(sealer, sealed, confirmations);
+    if (accepted > 0) {
+      remember(false);
+      sent = { ...sent, introPoints: introPoints.size };
+    }
+    try {
+      hooks.uploaded.call(sealed, uploads);
+    } catch (error) {
+      fault('uploaded', 'upload', error);
+    }
+
+    let confirmations: readonly Confirmation[] | undefined;
+    try {
+      confirmations = (await step('confirm', (signal) => hooks.confirm.promise({ sealed, signal }))) ?? [];
+      await learnRevisions(sealer, sealed, confirmations);
+    } catch (error) {
+      // What is out is out: a fetch-back that fails leaves it unconfirmed.
+      fault('confirm', 'confirm', error);
+    }
+    sent = { ...sent, confirmations: confirmations ?? [] };
     if (accepted === 0) {
+      const given = [...new Set(uploads.map((upload) => upload.reason ?? 'none'))].join(', ');
       throw new ChimeraError('CYCLE_NOT_ACCEPTED', `none of ${uploads.length} HSDirs took the descriptor`, {
-        remedy: `the reasons they gave: ${[...new Set(uploads.map((upload) => upload.reason ?? 'none'))].join(', ')}`,
+        remedy:
+          uploads.length === 0
+            ? 'see whether tor has a whole consensus: no HSDir is known'
+            : `the reasons they gave: ${given}`,
       });
     }
-    const missing = confirmations.filter((confirmation) => !confirmation.confirmed).length;
-    const complete = missing === 0 && accepted === uploads.length;
+    const missing = confirmations?.filter((confirmation) => !confirmation.confirmed).length ?? 0;
+    const complete = confirmations !== undefined && missing === 0 && accepted === uploads.length;
     remember(complete);
     const outcome: CycleOutcome = complete ? 'published' : 'unconfirmed';
     const counts = `${introPoints.size} introduction points of ${new Set(merged.sets.flat().map(({ head }) => head)).size} heads`;
     const taken = `taken by ${accepted} of ${uploads.length} HSDirs`;
-    const back = `fetched back from ${confirmations.length - missing} of ${confirmations.length}`;
-    result = {
-      outcome,
-      why: `${counts}, ${taken}, ${back}; ${rotation.why}`,
-      introPoints: introPoints.size,
-      sealed,
-      uploads,
-      confirmations,
-    };
+    const back =
+      confirmations === undefined
+        ? 'the fetch-back failed'
+        : `fetched back from ${confirmations.length - missing} of ${confirmations.length}`;
+    result = { outcome, why: `${counts}, ${taken}, ${back}; ${rotation.why}` };
   } catch (error) {
     if (error instanceof Ended) result = error.refusal;
     else {
@@ -240,31 +288,39 @@ export async function runCycle(
     uploads: [],
     confirmations: [],
     faults,
+    ...sent,
     ...result,
   };
+  const late = (): Error =>
+    new ChimeraError('CYCLE_STEP_LATE', `the hook settled was not done within ${settledLimitMs} ms`, {
+      remedy: 'see which plugins tap it; what they wait for belongs into their background work',
+    });
   try {
-    await hooks.settled.promise(settled);
+    await withDeadline(clock, settledLimitMs, late, () => hooks.settled.promise(settled));
   } catch (error) {
-    hooks.fault.call({ plugin: 'settled', step: 'settled', error: error as Error });
+    fault('settled', 'settled', error);
   }
   return settled;
 }
 
-/** Calls all gather taps at once; a tap that fails is a fault, the others count. */
+/**
+ * Calls all gather taps at once. What they have told when the last one is done, or when the time is over, counts; a tap
+ * that fails or is late is a fault.
+ */
 async function gather(
+  step: (work: (signal: AbortSignal) => Promise<void>) => Promise<void>,
   hooks: Hooks,
   consensus: Consensus,
-  signal: AbortSignal,
-  fault: (plugin: string, step: CycleStep, error: Error) => void,
+  fault: (plugin: string, step: CycleStep, error: unknown) => void,
 ): Promise<readonly HeadReport[]> {
   const reports: HeadReport[] = [];
-  // The engine's interceptor has wrapped each tap so that none rejects for its own reasons; a late one is cut by the deadline.
+  // The engine's interceptor has wrapped each tap so that none rejects: only a late one ends here, or one without an engine.
   try {
-    await hooks.gather.promise({ consensus, signal, add: (report) => reports.push(report) });
+    await step((signal) => hooks.gather.promise({ consensus, signal, add: (report) => reports.push(report) }));
   } catch (error) {
-    fault('gather', 'gather', error as Error);
+    fault('gather', 'gather', error);
   }
-  return reports;
+  return [...reports];
 }
 
 /** A counter above ours at an HSDir means that another publisher was there: the next one must be above it. */
@@ -289,11 +345,24 @@ function neverZero<T>(
   kept: readonly T[],
   known: readonly T[],
   step: CycleStep,
-  fault: (plugin: string, step: CycleStep, error: Error) => void,
+  fault: (plugin: string, step: CycleStep, error: unknown) => void,
 ): readonly T[] {
   if (kept.length > 0) return kept;
   fault(step, step, new ChimeraError('CYCLE_NEVER_ZERO', `${step} left nothing; all that is known is used instead`));
   return known;
+}
+
+/** What a sift may do: cut heads and candidates, and say how besieged a head is. What nobody has verified does not come in. */
+function verifiedOnly(sifted: readonly HeadView[], known: readonly HeadView[]): readonly HeadView[] {
+  const left = new Map(known.flatMap(({ candidates }) => candidates.map((candidate) => [candidate.id, candidate])));
+  const take = ({ id }: Candidate): readonly Candidate[] => {
+    const candidate = left.get(id);
+    left.delete(id);
+    return candidate === undefined ? [] : [candidate];
+  };
+  return sifted
+    .map((head) => ({ ...head, candidates: head.candidates.flatMap(take) }))
+    .filter(({ candidates }) => candidates.length > 0);
 }
 
 /** Holds a merge policy to its contract: 1 to the maximum, only candidates it was given, none twice in a set. */
@@ -301,7 +370,7 @@ function checkedMerge(
   merged: Merged,
   candidates: readonly Candidate[],
   maximum: number,
-  fault: (plugin: string, step: CycleStep, error: Error) => void,
+  fault: (plugin: string, step: CycleStep, error: unknown) => void,
 ): Merged {
   const known = new Set(candidates);
   const broken = merged.sets.some(

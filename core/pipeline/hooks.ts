@@ -48,7 +48,7 @@ export interface AdmitContext {
 export interface GatherContext {
   readonly consensus: Consensus;
   /** Adds what this plugin knows; call it once per head and descriptor. */
-  add(report: HeadReport): void;
+  readonly add: (report: HeadReport) => void;
   readonly signal: AbortSignal;
 }
 
@@ -71,6 +71,8 @@ export interface ReviewContext {
   /** As in Published: what would be published now. */
   readonly content: string;
   readonly placement: string;
+  /** The publisher's term now. */
+  readonly epoch: number;
   /** Unix seconds of the consensus in use. */
   readonly validAfter: number;
 }

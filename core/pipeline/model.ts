@@ -136,6 +136,8 @@ export interface Published {
   readonly content: string;
   /** Which periods, SRVs and HSDirs, as text: equal while the same HSDirs hold the same blinded keys. */
   readonly placement: string;
+  /** The publisher's term in which it was published. In a later one others may have published since. */
+  readonly epoch: number;
   readonly publishedAt: number;
   /** Monotonic time of the publication, for schedules. */
   readonly publishedAtMonotonicMs: number;
@@ -167,7 +169,7 @@ export type CycleOutcome = 'published' | 'unconfirmed' | 'unchanged' | 'standby'
 /** A plugin's failure that did not end the cycle. */
 export interface Fault {
   readonly plugin: string;
-  readonly step: CycleStep | 'start' | 'stop' | 'signal' | 'settled';
+  readonly step: CycleStep | 'background' | 'signal' | 'settled';
   readonly error: Error;
 }
 

@@ -38,7 +38,7 @@ export function createCycleQueue<Result>(run: (reasons: readonly string[]) => Pr
     while (waiting !== undefined) {
       const batch = waiting;
       waiting = undefined;
-      const result = run([...batch.reasons]);
+      const result = (async () => run([...batch.reasons]))();
       batch.settle(result);
       await result.catch(() => undefined);
     }

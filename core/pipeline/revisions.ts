@@ -2,7 +2,7 @@
  * Remembers the highest revision counter used or seen for each blinded key, across restarts: an HSDir refuses what is not
  * higher, and a client that holds a higher one ignores what we publish (tor-spec: rend-spec-v3 [SERVICEUPLOAD]).
  */
-import { ChimeraError } from '../errors.ts';
+import { ChimeraError, messageOf } from '../errors.ts';
 import type { Store } from '../runtime/index.ts';
 
 export interface RevisionMemory {
@@ -62,7 +62,15 @@ function parse(path: string, bytes: Uint8Array): Map<string, bigint> {
 
 /** A memory in the file `path`: JSON, blinded key in hex → counter in decimal. Rejects with STATE_FILE when it is damaged. */
 export async function storedRevisions(store: Store, path: string): Promise<RevisionMemory> {
-  const bytes = await store.read(path);
+  let bytes: Uint8Array | undefined;
+  try {
+    bytes = await store.read(path);
+  } catch (error) {
+    throw new ChimeraError('STATE_FILE', `state file ${path} cannot be read: ${messageOf(error)}`, {
+      remedy: 'let the user that runs Chimera read and write node.state_directory',
+      cause: error,
+    });
+  }
   const kept = bytes === undefined ? new Map<string, bigint>() : parse(path, bytes);
   return {
     lastSeen: (blindedKey) => kept.get(keyOf(blindedKey)),
@@ -76,7 +84,7 @@ export async function storedRevisions(store: Store, path: string): Promise<Revis
       try {
         await store.write(path, `${text}\n`);
       } catch (error) {
-        throw new ChimeraError('STATE_FILE', `state file ${path} cannot be written: ${(error as Error).message}`, {
+        throw new ChimeraError('STATE_FILE', `state file ${path} cannot be written: ${messageOf(error)}`, {
           remedy: 'make room on the disk and see that the directory is writable; nothing was published',
           cause: error,
         });

@@ -50,9 +50,12 @@ export const schedule = definePlugin<v.InferOutput<typeof options>>({
       host.defer(() => timer?.cancel());
     });
 
-    host.hooks.review.tap({ name: 'schedule', stage: 100 }, ({ published, content, placement, reasons }) => {
+    host.hooks.review.tap({ name: 'schedule', stage: 100 }, (context) => {
+      const { published, content, placement, epoch, reasons } = context;
       if (published === undefined || !published.confirmed) return undefined;
       if (published.content !== content || published.placement !== placement) return undefined;
+      // Between two terms of this node another one may have published.
+      if (published.epoch !== epoch) return undefined;
       if (reasons.some(insists)) return undefined;
       return { outcome: 'unchanged', why: 'the same introduction points at the same HSDirs' };
     });
