@@ -6,10 +6,11 @@
  *   requestCycle()   one publish cycle per request, coalesced
  *   stop()           ends background work and the running cycle, then releases in reverse order
  */
-import type { FullTap } from 'tapable';
+import { HookMap, type FullTap } from 'tapable';
 import { ChimeraError, messageOf } from '../errors.ts';
 import { addressOfKey } from '../onion/index.ts';
 import {
+  createCycleMemory,
   createCycleQueue,
   createHooks,
   createSealer,
@@ -17,18 +18,19 @@ import {
   defaultDeadlinesMs,
   runCycle,
   storedRevisions,
+  tellFault,
   volatileRevisions,
   type CycleDependencies,
-  type CycleMemory,
   type CycleResult,
   type CycleSettings,
   type Fault,
+  type GatherContext,
   type Hooks,
   type Published,
   type SignalName,
   type Signals,
 } from '../pipeline/index.ts';
-import type { Runtime } from '../runtime/index.ts';
+import { withDeadline, type Clock, type Runtime, type Store } from '../runtime/index.ts';
 import type { Contract } from './contract.ts';
 import { electionContract, restrictedDiscoveryContract, signerContract } from './contracts/publisher.ts';
 import { torContract } from './contracts/tor.ts';
@@ -64,8 +66,15 @@ export interface Engine {
   stop(): Promise<void>;
 }
 
-/** How long a release may take before it is left behind, milliseconds. */
+/** How long the running cycle and background work may take to end, milliseconds. */
+const endLimitMs = 500;
+/** How long a release may take before it is left behind, milliseconds … */
 const releaseLimitMs = 1_000;
+/** … and all of them together. Beyond it each is still called. */
+const releasesLimitMs = 1_300;
+const shortestReleaseLimitMs = 20;
+/** How long one plugin may take to hear the result of a cycle, milliseconds. */
+const settledLimitMs = 5_000;
 
 export function createEngine(options: EngineOptions): Engine {
   const { runtime, node, stateDirectory } = options;
@@ -77,22 +86,29 @@ export function createEngine(options: EngineOptions): Engine {
   const stopping = new AbortController();
   const background = new Set<Promise<void>>();
   const listeners = new Set<(result: CycleResult) => void>();
-  const memory: CycleMemory = { number: 0, published: undefined };
+  const memory = createCycleMemory();
+  const stopped = new ChimeraError('ENGINE_STOPPED', 'the node is stopping');
   let phase: 'booted' | 'starting' | 'running' | 'stopped' = 'booted';
   let lastResult: CycleResult | undefined;
   let dependencies: CycleDependencies | undefined;
+  let stop: Promise<void> | undefined;
+  /** The plugin whose apply() runs now. */
+  let applying: string | undefined;
+
+  const report = (fault: Fault): void => tellFault(hooks, log, fault);
 
   const queue = createCycleQueue(async (reasons) => {
     if (dependencies === undefined) throw new ChimeraError('ENGINE_STOPPED', 'the node has not started');
     lastResult = await runCycle(dependencies, memory, reasons);
-    for (const listener of listeners) listener(lastResult);
+    for (const listener of listeners) {
+      try {
+        listener(lastResult);
+      } catch (error) {
+        log.error('a listener for results failed', { error });
+      }
+    }
     return lastResult;
   });
-
-  const report = (fault: Fault): void => {
-    log.warn('a plugin failed', { plugin: fault.plugin, step: fault.step, error: fault.error });
-    hooks.fault.call(fault);
-  };
 
   const requestCycle = (reason: string): Promise<CycleResult> => queue.request(reason);
 
@@ -101,17 +117,45 @@ export function createEngine(options: EngineOptions): Engine {
     try {
       hooks.signals.get(name)?.call(payload);
     } catch (error) {
-      report({ plugin: name, step: 'signal', error: error as Error });
+      report({ plugin: name, step: 'signal', error: asError(error) });
     }
     const detail = 'why' in payload ? `: ${payload.why}` : '';
     queue.request(`${name}${detail}`).catch(() => undefined);
   };
 
   const ordered = orderPlugins(options.plugins);
-  for (const hook of Object.values(hooks)) {
-    hook.intercept({
-      register: (tap: FullTap) => named(tap, hook === hooks.gather, phase !== 'booted', report),
-    } as never);
+  const rules: TapRules = {
+    clock,
+    stopping: stopping.signal,
+    check: (name) => {
+      if (phase !== 'booted') {
+        throw new ChimeraError('ENGINE_LATE', `${name} taps a hook after the start`, {
+          remedy: 'tap in apply(); hooks are frozen afterwards',
+        });
+      }
+      if (applying !== undefined && applying !== name) {
+        throw new ChimeraError('ENGINE_PLUGIN', `${applying} taps a hook as "${name}"`, {
+          remedy: 'tap with the name of the plugin: faults and errors carry it',
+        });
+      }
+    },
+    fault: (fault) => {
+      memory.faults.push(fault);
+      report(fault);
+    },
+  };
+  for (const [name, hook] of Object.entries(hooks)) {
+    const register = (tap: FullTap): FullTap => guarded(tap, name as keyof Hooks, rules);
+    if (hook instanceof HookMap) {
+      hook.intercept({
+        factory: (_key, signal) => {
+          signal?.intercept({ register } as never);
+          return signal as never;
+        },
+      });
+    } else {
+      hook.intercept({ register } as never);
+    }
   }
 
   for (const plugin of ordered) {
@@ -139,18 +183,28 @@ export function createEngine(options: EngineOptions): Engine {
         }
         services.set(name, service);
       },
-      defer: (release) => releases.push({ plugin: plugin.name, release }),
+      defer: (release) => {
+        releases.push({ plugin: plugin.name, release });
+        // Opened by a start that did not know of the stop yet.
+        if (phase === 'stopped') void releaseAll();
+      },
       signal,
       requestCycle,
       background: (work) => {
         const running = work(stopping.signal).catch((error: unknown) => {
-          if (!stopping.signal.aborted) report({ plugin: plugin.name, step: 'signal', error: error as Error });
+          if (!stopping.signal.aborted) report({ plugin: plugin.name, step: 'background', error: asError(error) });
         });
         const tracked = running.finally(() => background.delete(tracked));
         background.add(tracked);
       },
     };
-    plugin.apply(host, options.options.get(plugin.name) as never);
+    applying = plugin.name;
+    try {
+      plugin.apply(host, options.options.get(plugin.name) as never);
+    } catch (error) {
+      throw startFailure(plugin.name, error);
+    }
+    applying = undefined;
     if (given.size > 0) {
       throw new ChimeraError(
         'ENGINE_CONTRACT',
@@ -159,13 +213,16 @@ export function createEngine(options: EngineOptions): Engine {
     }
   }
 
-  const release = async (): Promise<void> => {
+  const releaseAll = async (): Promise<void> => {
+    const endsAtMs = clock.monotonic() + releasesLimitMs;
     for (let next = releases.pop(); next !== undefined; next = releases.pop()) {
-      const { plugin } = next;
+      const { plugin, release } = next;
+      const limitMs = Math.max(shortestReleaseLimitMs, Math.min(releaseLimitMs, endsAtMs - clock.monotonic()));
+      const late = (): Error => new ChimeraError('ENGINE_STOPPED', `it was not done within ${Math.round(limitMs)} ms`);
       try {
-        await Promise.race([next.release(), clock.sleep(releaseLimitMs)]);
+        await withDeadline(clock, limitMs, late, async () => release());
       } catch (error) {
-        log.warn('a release failed', { plugin, error: error as Error });
+        log.warn('a release failed', { plugin, error });
       }
     }
   };
@@ -180,7 +237,7 @@ export function createEngine(options: EngineOptions): Engine {
       maximumIntroPoints: options.maximumIntroPoints ?? 20,
       deadlinesMs: { ...defaultDeadlinesMs, ...options.deadlinesMs },
     });
-    if (stateDirectory !== undefined) await runtime.store.makeDirectory(stateDirectory);
+    if (stateDirectory !== undefined) await makeStateDirectory(runtime.store, stateDirectory);
     await hooks.start.promise();
     const signer = service(signerContract);
     const tor = service(torContract);
@@ -202,6 +259,7 @@ export function createEngine(options: EngineOptions): Engine {
       consensus: () => tor.primary.consensus(),
       epoch: () => election?.epoch ?? 0,
       clients: () => discovery?.clients ?? [],
+      signal: stopping.signal,
     };
   };
 
@@ -223,51 +281,133 @@ export function createEngine(options: EngineOptions): Engine {
       return () => listeners.delete(listener);
     },
     start: async () => {
+      if (phase !== 'booted') throw new ChimeraError('ENGINE_STOPPED', 'a node starts once');
       phase = 'starting';
+      const aborted = new Promise<never>((_resolve, reject) => {
+        stopping.signal.addEventListener('abort', () => reject(stopped), { once: true });
+      });
+      aborted.catch(() => undefined);
       try {
-        await prepare();
+        await Promise.race([prepare(), aborted]);
+        stopping.signal.throwIfAborted();
       } catch (error) {
         phase = 'stopped';
-        stopping.abort(error);
-        await release();
+        stopping.abort(stopped);
+        await releaseAll();
         throw error;
       }
       phase = 'running';
       queue.request('start').catch(() => undefined);
     },
-    stop: async () => {
-      if (phase === 'stopped') return;
-      phase = 'stopped';
-      const stopped = new ChimeraError('ENGINE_STOPPED', 'the node is stopping');
-      stopping.abort(stopped);
-      await Promise.race([Promise.all([queue.close(stopped), ...background]), clock.sleep(releaseLimitMs)]);
-      await release();
+    stop: () => {
+      stop ??= (async () => {
+        phase = 'stopped';
+        stopping.abort(stopped);
+        const ended = Promise.all([queue.close(stopped), ...background]);
+        await withDeadline(
+          clock,
+          endLimitMs,
+          () => stopped,
+          () => ended,
+        ).catch(() => undefined);
+        await releaseAll();
+      })();
+      return stop;
     },
   };
 }
 
-/**
- * Gives each tap its plugin's name in errors, refuses late ones, and turns the failure of a gather tap into a fault, so
- * that one sick head does not silence the others.
- */
-function named(tap: FullTap, isolate: boolean, late: boolean, report: (fault: Fault) => void): FullTap {
-  if (late) {
-    throw new ChimeraError('ENGINE_LATE', `${tap.name} taps a hook after the start`, {
-      remedy: 'tap in apply(); hooks are frozen afterwards',
+function asError(thrown: unknown): Error {
+  return thrown instanceof Error ? thrown : new Error(messageOf(thrown));
+}
+
+async function makeStateDirectory(store: Store, path: string): Promise<void> {
+  try {
+    await store.makeDirectory(path);
+  } catch (error) {
+    throw new ChimeraError('STATE_FILE', `the state directory ${path} cannot be made: ${messageOf(error)}`, {
+      remedy: 'make it for the user that runs Chimera, or set node.state_directory to one that this user may write',
+      cause: error,
     });
   }
-  if (!isolate || tap.type === 'async') return tap;
-  const run = tap.fn as (...values: unknown[]) => unknown;
-  return {
-    ...tap,
-    type: 'promise',
-    fn: async (...values: unknown[]) => {
-      try {
-        await run(...values);
-      } catch (error) {
-        const cause = error instanceof Error ? error : new Error(messageOf(error));
-        report({ plugin: tap.name, step: 'gather', error: cause });
-      }
-    },
+}
+
+/** A coded error speaks for itself; any other one is named after its plugin. */
+function startFailure(plugin: string, thrown: unknown): Error {
+  if (thrown instanceof ChimeraError) return thrown;
+  return new ChimeraError('ENGINE_PLUGIN', `${plugin} failed to start: ${messageOf(thrown)}`, {
+    remedy: 'this is a mistake in the plugin; its stack is in the cause',
+    cause: thrown,
+  });
+}
+
+interface TapRules {
+  readonly clock: Clock;
+  readonly stopping: AbortSignal;
+  /** Throws when a plugin may not tap now, or not by this name. */
+  check(tap: string): void;
+  fault(fault: Fault): void;
+}
+
+/**
+ * What the engine makes of a tap: it is refused when late, its failure carries the plugin's name, and in `gather` and
+ * `settled`, which are for everybody, its failure or delay is a fault and does not reach the others.
+ */
+function guarded(tap: FullTap, hook: keyof Hooks, rules: TapRules): FullTap {
+  rules.check(tap.name);
+  if (tap.type === 'async') return tap;
+  if (hook !== 'start' && hook !== 'gather' && hook !== 'settled') return named(tap);
+  const { clock, stopping } = rules;
+  const run = async (values: readonly unknown[]): Promise<unknown> =>
+    (tap.fn as (...values: readonly unknown[]) => unknown)(...values);
+  const start = async (): Promise<void> => {
+    stopping.throwIfAborted();
+    try {
+      await run([]);
+    } catch (error) {
+      throw startFailure(tap.name, error);
+    }
   };
+  const late = (): Error =>
+    new ChimeraError('CYCLE_STEP_LATE', `${tap.name} was not done with the hook ${hook} in time`, {
+      remedy: 'see the log for what it waits for',
+    });
+  const isolated = (step: 'gather' | 'settled') => async (value: unknown) => {
+    try {
+      if (step === 'settled') await withDeadline(clock, settledLimitMs, late, () => run([value]));
+      else await Promise.race([run([value]), aborted((value as GatherContext).signal, late)]);
+    } catch (error) {
+      rules.fault({ plugin: tap.name, step, error: asError(error) });
+    }
+  };
+  return { ...tap, type: 'promise', fn: hook === 'start' ? start : isolated(hook) };
+}
+
+/** The tap with its plugin's name in whatever it throws. A coded error speaks for itself. */
+function named(tap: FullTap): FullTap {
+  const run = tap.fn as (...values: unknown[]) => unknown;
+  const nameIn = (error: unknown): unknown =>
+    error instanceof ChimeraError ? error : new Error(`${tap.name}: ${messageOf(error)}`, { cause: error });
+  const sync = (...values: unknown[]): unknown => {
+    try {
+      return run(...values);
+    } catch (error) {
+      throw nameIn(error);
+    }
+  };
+  const promise = async (...values: unknown[]): Promise<unknown> => {
+    try {
+      return await run(...values);
+    } catch (error) {
+      throw nameIn(error);
+    }
+  };
+  return { ...tap, fn: tap.type === 'promise' ? promise : sync };
+}
+
+/** Rejects when the signal aborts. */
+function aborted(signal: AbortSignal, error: () => Error): Promise<never> {
+  return new Promise((_resolve, reject) => {
+    signal.addEventListener('abort', () => reject(error()), { once: true });
+  });
 }

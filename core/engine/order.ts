@@ -38,6 +38,13 @@ export function orderPlugins(plugins: readonly AnyPlugin[]): AnyPlugin[] {
 
   const sorted: AnyPlugin[] = [];
   const state = new Map<AnyPlugin, 'open' | 'done'>();
+  /** Whether `plugin`, or anything that it needs in turn, is being visited now. */
+  const waitsForOpen = (plugin: AnyPlugin, seen = new Set<AnyPlugin>()): boolean => {
+    if (state.get(plugin) !== undefined) return state.get(plugin) === 'open';
+    if (seen.has(plugin)) return false;
+    seen.add(plugin);
+    return (plugin.needs ?? []).some(({ name }) => waitsForOpen(givers.get(name) as AnyPlugin, seen));
+  };
   const visit = (plugin: AnyPlugin, path: readonly string[]): void => {
     if (state.get(plugin) === 'done') return;
     if (state.get(plugin) === 'open') {
@@ -54,7 +61,7 @@ export function orderPlugins(plugins: readonly AnyPlugin[]): AnyPlugin[] {
     for (const { name } of plugin.wants ?? []) {
       const giver = givers.get(name);
       // A want does not close a circle: it only prefers an order.
-      if (giver !== undefined && state.get(giver) !== 'open') visit(giver, [...path, plugin.name]);
+      if (giver !== undefined && !waitsForOpen(giver)) visit(giver, [...path, plugin.name]);
     }
     state.set(plugin, 'done');
     sorted.push(plugin);
