@@ -47,7 +47,7 @@ export async function runProgram(options: ProgramOptions): Promise<ExitCode> {
 
   program
     .description('Several machines behind one .onion address, no single point of failure.')
-    .version(await versionOf(systemRuntime()), '-V, --version', 'print the version')
+    .version(await versionOf(runtime), '-V, --version', 'print the version')
     .helpOption('-h, --help', 'print this help')
     .helpCommand('help [command]', 'print the help of a command')
     .option('--debug', "print what happens inside, and an error's stack, on standard error")

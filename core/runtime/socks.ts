@@ -23,7 +23,6 @@ export interface SocksOptions {
 
 /** The library's own time limit, in milliseconds; the clock's comes first. */
 const noTimeLimit = 0x7fff_ffff;
-const largestReply = 1024;
 
 /** Reply codes of RFC 1928, and those that tor adds for onion services where the SocksPort has ExtendedErrors. */
 const replies: Readonly<Record<number, string>> = {
@@ -45,56 +44,71 @@ const replies: Readonly<Record<number, string>> = {
   0xf7: 'the introduction timed out at every introduction point',
 };
 
+/** Where the reply to the request begins: with a user name there is one more answer of two bytes before it. */
+function replyAt(received: Uint8Array): number {
+  return received[1] === 2 ? 4 : 2;
+}
+
 /** The reply code in all that a SOCKS5 server has sent; undefined before it has answered the request. */
 function replyCode(received: Uint8Array): number | undefined {
-  if (received[0] !== 5) return undefined;
-  // With a user name there is one more answer of two bytes in between.
-  const at = received[1] === 2 ? 4 : 2;
-  return received[at] === 5 ? received[at + 1] : undefined;
+  const at = replyAt(received);
+  return received[0] === 5 && received[at] === 5 ? received[at + 1] : undefined;
 }
 
-/** What the library reads ahead is emitted as data in a later turn; this puts it back into the stream. */
-async function withoutLoss(stream: Duplex): Promise<Duplex> {
-  const early: Uint8Array[] = [];
-  const keep = (chunk: Uint8Array): void => void early.push(chunk);
-  stream.on('data', keep);
-  await new Promise((resolve) => setImmediate(resolve));
-  stream.off('data', keep);
-  stream.pause();
-  if (early.length > 0) stream.unshift(Buffer.concat(early));
-  return stream;
+/** What the server has sent behind its reply. */
+function behindReply(received: Uint8Array): Uint8Array {
+  const reply = received.subarray(replyAt(received));
+  const addressLengths: Readonly<Record<number, number>> = { 1: 4, 3: 1 + (reply[4] ?? 0), 4: 16 };
+  return reply.subarray(4 + (addressLengths[reply[3] ?? 0] ?? 0) + 2);
 }
 
-async function shakeHands(stream: Duplex, options: SocksOptions): Promise<Duplex> {
-  const { host, port, isolation } = options;
-  let received: Uint8Array = new Uint8Array();
+/** What a SOCKS5 server has sent so far. */
+interface Answers {
+  received: Uint8Array;
+}
+
+function noSocksPort({ socks }: SocksOptions, why: string, cause?: unknown): ChimeraError {
+  return new ChimeraError('SOCKS_CONNECT', `${formatEndpoint(socks)} does not answer as a SOCKS5 port: ${why}`, {
+    remedy: "check that the address is tor's SocksPort; ControlPort and others are something else",
+    ...(cause === undefined ? {} : { cause }),
+  });
+}
+
+/** Lets the library speak SOCKS5 over an open stream. */
+async function negotiate(stream: Duplex, { host, port, isolation }: SocksOptions): Promise<void> {
+  const client = new SocksClient({
+    command: 'connect',
+    // Asked for by the library and not used: the stream is open already.
+    proxy: {
+      host: 'localhost',
+      port: 1080,
+      type: 5,
+      ...(isolation === undefined ? {} : { userId: isolation, password: 'isolate' }),
+    },
+    destination: { host, port },
+    timeout: noTimeLimit,
+  });
+  await new Promise<void>((resolve, reject) => {
+    client.once('error', reject);
+    client.connect(stream);
+    // In place of the library's own listener, which emits what it has read ahead in some later turn of the event loop.
+    client.removeAllListeners('established');
+    client.once('established', () => resolve());
+  });
+}
+
+async function shakeHands(stream: Duplex, options: SocksOptions, answers: Answers): Promise<Duplex> {
+  const { host, port } = options;
   const listen = (chunk: Uint8Array): void => {
-    if (received.length < largestReply) received = Buffer.concat([received, chunk]);
+    answers.received = Buffer.concat([answers.received, chunk]);
   };
   stream.on('data', listen);
   try {
-    await SocksClient.createConnection({
-      command: 'connect',
-      // Asked for by the library and not used: the stream is open already.
-      proxy: {
-        host: 'localhost',
-        port: 1080,
-        type: 5,
-        ...(isolation === undefined ? {} : { userId: isolation, password: 'isolate' }),
-      },
-      destination: { host, port },
-      existing_socket: stream,
-      timeout: noTimeLimit,
-    });
+    await negotiate(stream, options);
   } catch (error) {
-    const code = replyCode(received);
+    const code = replyCode(answers.received);
+    if (code === undefined) throw noSocksPort(options, messageOf(error), error);
     const where = formatEndpoint(options.socks);
-    if (code === undefined) {
-      throw new ChimeraError('SOCKS_CONNECT', `${where} does not answer as a SOCKS5 port: ${messageOf(error)}`, {
-        remedy: "check that the address is tor's SocksPort; ControlPort and others are something else",
-        cause: error,
-      });
-    }
     const why = replies[code] ?? `reply ${code}`;
     throw new ChimeraError('SOCKS_TARGET', `tor at ${where} could not connect to ${host}:${port}: ${why}`, {
       remedy: host.endsWith('.onion')
@@ -105,7 +119,9 @@ async function shakeHands(stream: Duplex, options: SocksOptions): Promise<Duplex
   } finally {
     stream.off('data', listen);
   }
-  return withoutLoss(stream);
+  const early = behindReply(answers.received);
+  if (early.length > 0) stream.unshift(Buffer.from(early));
+  return stream;
 }
 
 /**
@@ -119,10 +135,18 @@ export async function connectThroughSocks(
   const { socks, host, port, timeoutMs } = options;
   const where = formatEndpoint(socks);
   let stream: Duplex | undefined;
-  const late = (): ChimeraError =>
-    new ChimeraError('SOCKS_TARGET', `no connection to ${host}:${port} through ${where} within ${timeoutMs / 1000} s`, {
-      remedy: 'wait longer, and check by "chimera debug tor" that tor has bootstrapped',
-    });
+  const answers: Answers = { received: new Uint8Array() };
+  const late = (): ChimeraError => {
+    // A SOCKS port greets at once; only what lies beyond it takes its time.
+    if (answers.received.length === 0) return noSocksPort(options, `it was silent for ${timeoutMs / 1000} s`);
+    return new ChimeraError(
+      'SOCKS_TARGET',
+      `no connection to ${host}:${port} through ${where} within ${timeoutMs / 1000} s`,
+      {
+        remedy: 'wait longer, and check by "chimera debug tor" that tor has bootstrapped',
+      },
+    );
+  };
   try {
     return await withDeadline(
       runtime.clock,
@@ -140,7 +164,7 @@ export async function connectThroughSocks(
         }
         // From here on somebody always listens, so that a reset does not end the process.
         stream.on('error', () => undefined);
-        return shakeHands(stream, options);
+        return shakeHands(stream, options, answers);
       },
       options.signal,
     );
