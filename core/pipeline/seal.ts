@@ -11,12 +11,13 @@ import {
   descriptorSlots,
   encodeDescriptor,
   renewMaterial,
-  responsibleHsdirsByReplica,
+  responsibleHsdirs,
   revisionCounter,
   subcredential,
   type DescriptorMaterial,
   type DescriptorSlot,
   type DescriptorSlots,
+  type Relay,
   type ServiceFeatures,
 } from '../onion/index.ts';
 import type { Random } from '../runtime/index.ts';
@@ -57,8 +58,11 @@ export function commonFeatures(candidates: readonly Candidate[], consensus: Cons
   const first = features[0]?.flowControl;
   const flowControl =
     first !== undefined &&
-    features.every(({ flowControl }) => flowControl?.versions === first.versions) &&
-    Math.abs(first.sendmeIncrement - consensus.sendmeIncrement) <= 1
+    features.every(
+      ({ flowControl }) =>
+        flowControl?.versions === first.versions &&
+        Math.abs(flowControl.sendmeIncrement - consensus.sendmeIncrement) <= 1,
+    )
       ? { versions: first.versions, sendmeIncrement: consensus.sendmeIncrement }
       : undefined;
   return {
@@ -115,23 +119,18 @@ export function createSealer(options: {
     place: (consensus, sets) => {
       const slots = descriptorSlots(consensus.times, consensus.rules, consensus.sharedRandom);
       forget(slots);
-      const { spreadFetch } = consensus.ringRules;
       const targetsOf = (slot: DescriptorSlot): SealedDescriptor['targets'] => {
         const ring = ringOf(consensus.hsdirs, slot.srv, slot.period);
-        const replicas = responsibleHsdirsByReplica(
-          ring,
-          keysOf(slot).publicKey,
-          slot.period,
-          consensus.ringRules,
-          'store',
-        );
-        return replicas.flatMap((relays, replica) =>
-          relays.map((relay, position) => ({
-            relay,
-            text: (replica * spreadFetch + position) % sets,
-            fetched: position < spreadFetch,
-          })),
-        );
+        const { publicKey } = keysOf(slot);
+        const responsible = (which: 'store' | 'fetch'): Relay[] =>
+          responsibleHsdirs(ring, publicKey, slot.period, consensus.ringRules, which);
+        // Where replicas share relays, what clients ask is not the beginning of what is stored to.
+        const asked = responsible('fetch');
+        let unasked = asked.length;
+        return responsible('store').map((relay) => {
+          const place = asked.indexOf(relay);
+          return { relay, text: (place === -1 ? unasked++ : place) % sets, fetched: place !== -1 };
+        });
       };
       const targets = { first: targetsOf(slots.first), second: targetsOf(slots.second) };
       const blindedKeys = { first: keysOf(slots.first).publicKey, second: keysOf(slots.second).publicKey };
