@@ -9,7 +9,7 @@ import { describe } from 'vitest';
 const probes = {
   curl: ['curl', '--version'],
   onionbalance: ['onionbalance', '--help'],
-  'python3-stem': ['python3', '-c', 'import stem'],
+  'python3-stem': ['/usr/bin/python3', '-c', 'import stem'],
   tor: ['tor', '--version'],
 } as const satisfies Record<string, readonly [string, ...string[]]>;
 
