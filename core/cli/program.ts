@@ -5,6 +5,7 @@
 import { join } from 'node:path';
 import { Command, CommanderError } from 'commander';
 import { createTorClient } from '../../plugins/tor/index.ts';
+import { nearest } from '../config/index.ts';
 import { createLog, systemRuntime, type Runtime } from '../runtime/index.ts';
 import type { CommandContext, RegisterCommand } from './context.ts';
 import { exitCodes, type ExitCode } from './exit.ts';
@@ -27,6 +28,17 @@ async function versionOf(runtime: Runtime): Promise<string> {
     if (bytes !== undefined) return (JSON.parse(Buffer.from(bytes).toString('utf8')) as { version: string }).version;
   }
   return 'unknown';
+}
+
+/** commander reports a missing option before it looks at mistyped ones, and so without naming the likely cause. */
+function mistypedOption({ code, message }: CommanderError, args: readonly string[]): string | undefined {
+  const missing = /required option '(?:-\w, )?(--[a-z-]+)/.exec(message)?.[1];
+  if (code !== 'commander.missingMandatoryOptionValue' || missing === undefined) return undefined;
+  const typed = args
+    .filter((text) => text.startsWith('--'))
+    .map((text) => text.split('=')[0] ?? '')
+    .find((name) => nearest(name, [missing]) !== undefined);
+  return typed && `(Did you mean ${missing} instead of ${typed}?)`;
 }
 
 /** Runs one command line. Never rejects: the outcome is the exit code, and what was printed. */
@@ -67,6 +79,8 @@ export async function runProgram(options: ProgramOptions): Promise<ExitCode> {
     return output.exitCode;
   } catch (error) {
     if (error instanceof CommanderError) {
+      const meant = mistypedOption(error, options.arguments);
+      if (meant !== undefined) output.note(meant);
       return ['commander.helpDisplayed', 'commander.version'].includes(error.code) ? exitCodes.ok : exitCodes.usage;
     }
     output.error(error);

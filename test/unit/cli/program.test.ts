@@ -38,7 +38,8 @@ describe('the frame of the command line', () => {
   test.each([
     [['debgu'], 'unknown command', 'Did you mean debug?'],
     [['debug', 'descripter'], 'unknown command', 'Did you mean descriptor?'],
-    [['debug', 'show-onion', '--kye', 'x'], 'unknown option', 'Did you mean --key?'],
+    [['debug', 'show-onion', '--kye', 'x'], "'--key <file>' not specified", 'Did you mean --key instead of --kye?'],
+    [['debug', 'tor', '--contrl', 'x:1'], 'unknown option', 'Did you mean --control?'],
     [['debug', 'show-onion'], "required option '--key <file>' not specified", '--help'],
     [['debug', 'show-onion', '--key', 'x', 'y'], 'too many arguments', '--help'],
     [['debug', 'tor', '--control', 'nowhere'], 'It must be host:port, unix:/path or /path.', '--help'],

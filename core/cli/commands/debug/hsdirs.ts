@@ -93,7 +93,7 @@ function print({ output }: CommandContext, consensus: Consensus, places: readonl
 export const registerHsdirs: RegisterCommand = (group, context) => {
   const command = group
     .command('hsdirs')
-    .description("list the HSDirs that hold an address' two descriptors, by the consensus of a tor")
+    .description('list the HSDirs that hold the two descriptors of an address, by the consensus of a tor')
     .requiredOption('--address <address>', 'the .onion address', parseOnionAddress)
     .addOption(jsonOption());
   addControlOptions(command, 10);
