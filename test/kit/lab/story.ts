@@ -6,11 +6,18 @@
 import { resolveConfig, type Shipped } from '../../../core/config/index.ts';
 import { createNode } from '../../../core/cli/node.ts';
 import { electionContract, type AnyPlugin, type Engine, type TorClient } from '../../../core/engine/index.ts';
-import { addressOfKey, encodeSecretKeyFile, introPointId, masterKeyFromSeed } from '../../../core/onion/index.ts';
+import {
+  addressOfKey,
+  encodeSecretKeyFile,
+  introPointId,
+  masterKeyFromSeed,
+  type OnionAddress,
+} from '../../../core/onion/index.ts';
 import type { CycleResult } from '../../../core/pipeline/index.ts';
 import { formatEndpoint, type Listener, type Runtime } from '../../../core/runtime/index.ts';
 import { createTorClient } from '../../../plugins/tor/index.ts';
 import type { TorInstance, TorNetwork } from '../network/network.ts';
+import { startBackend } from './backend.ts';
 import { openSite } from './site.ts';
 import { createVisitor, type Visit, type Visitor } from './visitor.ts';
 
@@ -51,8 +58,11 @@ export interface LabReport {
 interface LabNode {
   readonly name: string;
   readonly tor: TorInstance;
-  readonly site: Listener;
-  engine: Engine;
+  /** Undefined for a node that publishes only. */
+  readonly site: Listener | undefined;
+  readonly engine: Engine;
+  /** Its last confirmed publication; later cycles that change nothing do not matter. */
+  readonly last: { published: CycleResult | undefined };
 }
 
 const visitLimitMs = 15_000;
@@ -79,6 +89,8 @@ class Lab {
   private readonly begun: number;
   private readonly events: LabEvent[] = [];
   private readonly nodes: LabNode[] = [];
+  /** In standalone mode: what stands behind the address without a node. */
+  private readonly backends: Pick<LabNode, 'name' | 'tor' | 'site'>[] = [];
   private readonly visits: Visit[] = [];
   private network: TorNetwork | undefined;
   private readonly clients: TorClient[] = [];
@@ -131,11 +143,14 @@ class Lab {
     await Promise.race([network.ready((text) => this.note(text)), this.aborted]);
     this.check(true, `the network is up: ${network.hsdirCount} HSDirs, a consensus every ${network.votingSeconds} s`);
 
-    this.step(`${count} nodes start behind ${address}.onion, preset ${preset}`);
-    for (const [index, name] of names.entries()) {
-      await this.startNode(name, tors[index] as TorInstance, keyPath);
+    if (preset === 'standalone') await this.startStandalone(names, tors, address, keyPath);
+    else {
+      this.step(`${count} nodes start behind ${address}.onion, preset ${preset}`);
+      for (const [index, name] of names.entries()) {
+        await this.startNode(name, tors[index] as TorInstance, keyPath);
+      }
+      await this.elected();
     }
-    await this.elected();
     const first = await this.published(count);
 
     const tor = this.client(visitorTor);
@@ -154,6 +169,41 @@ class Lab {
     await this.keepVisiting(visitor);
   }
 
+  /** One publisher with a tor of its own, and backends that know nothing of Chimera. */
+  private async startStandalone(
+    names: readonly string[],
+    tors: readonly TorInstance[],
+    master: OnionAddress,
+    keyPath: string,
+  ): Promise<void> {
+    const { runtime, shipped, preset, settings = {}, directory } = this.options;
+    this.step(`${names.length} OnionBalance backends start, and one publisher for ${master}.onion`);
+    const addresses: OnionAddress[] = [];
+    for (const [index, name] of names.entries()) {
+      const tor = tors[index] as TorInstance;
+      const site = await openSite(runtime.net, name);
+      const client = this.client(tor);
+      await client.ready(visitLimitMs);
+      const place = `${directory}/${name}`;
+      addresses.push(
+        await startBackend({ store: runtime.store, tor: client, directory: place, master, target: site.endpoint }),
+      );
+      this.backends.push({ name, tor, site });
+    }
+    const tor = await (this.network as TorNetwork).addTor({ name: 'publisher', socks: true });
+    await tor.bootstrapped();
+    const value = {
+      ...settings,
+      node: { ...settings.node, id: 'publisher' },
+      master: { identity_key_path: keyPath },
+      tor: { ...settings.tor, control: formatEndpoint(tor.control) },
+      backends: { watch_interval_ms: 2_000, watch_timeout_ms: 4_000, ...settings.backends, addresses },
+    };
+    const loaded = { file: undefined, directory, value };
+    const engine = createNode(await resolveConfig(loaded, shipped, preset), runtime);
+    await this.launch({ name: 'publisher', tor, site: undefined, engine });
+  }
+
   private async startNode(name: string, tor: TorInstance, keyPath: string): Promise<void> {
     const { runtime, shipped, preset, settings = {} } = this.options;
     const site = await openSite(runtime.net, name);
@@ -170,8 +220,16 @@ class Lab {
     const resolved = await resolveConfig(loaded, shipped, preset);
     const plugins = [...resolved.plugins, ...this.options.cluster()];
     const engine = createNode({ ...resolved, plugins }, { ...runtime, log: runtime.log.child({ node: name }) });
-    this.nodes.push({ name, tor, site, engine });
-    await engine.start();
+    await this.launch({ name, tor, site, engine });
+  }
+
+  private async launch(node: Omit<LabNode, 'last'>): Promise<void> {
+    const last: LabNode['last'] = { published: undefined };
+    node.engine.onResult((result) => {
+      if (result.outcome === 'published') last.published = result;
+    });
+    this.nodes.push({ ...node, last });
+    await node.engine.start();
   }
 
   /** Asks until `look` answers, or fails after `limitMs`. */
@@ -187,6 +245,7 @@ class Lab {
   }
 
   private publisher(): LabNode | undefined {
+    if (this.backends.length > 0) return this.nodes[0];
     const elected = this.nodes.filter(({ engine }) => engine.service(electionContract).elected);
     return elected.length === 1 ? elected[0] : undefined;
   }
@@ -207,8 +266,8 @@ class Lab {
   /** Waits for a confirmed publication of exactly `heads` heads. */
   private async published(heads: number, limitMs = publishLimitMs): Promise<CycleResult> {
     const result = await this.until(`a confirmed descriptor of ${heads} heads`, limitMs, () => {
-      const last = this.publisher()?.engine.lastResult;
-      return last?.outcome === 'published' && last.heads.length === heads ? last : undefined;
+      const last = this.publisher()?.last.published;
+      return last?.heads.length === heads ? last : undefined;
     });
     const { introPoints, uploads, confirmations, sealed } = result;
     const periods = sealed?.descriptors.map(
@@ -244,12 +303,11 @@ class Lab {
   }
 
   private async reachEveryHead(visitor: Visitor, names: readonly string[]): Promise<void> {
-    this.step('a client visits, each time as a new one');
+    this.step('a client visits, each time over a new circuit');
     const counts = new Map<string, number>(names.map((name) => [name, 0]));
     const most = 12 * names.length;
     let made = 0;
     while (made < most && [...counts.values()].includes(0)) {
-      if (made > 0) await visitor.forget();
       const { head, reason } = await this.visit(visitor);
       made++;
       if (head !== undefined) counts.set(head, (counts.get(head) ?? 0) + 1);
@@ -262,11 +320,12 @@ class Lab {
   private async killOne(visitor: Visitor): Promise<void> {
     const { clock } = this.options.runtime;
     const publisher = this.publisher();
-    const victim = this.nodes.find((node) => node !== publisher) as LabNode;
+    const heads = this.backends.length > 0 ? this.backends : this.nodes;
+    const victim = heads.find(({ name }) => name !== publisher?.name) as (typeof heads)[number];
     this.step(`the tor of ${victim.name} is killed`);
     const killedAt = clock.monotonic();
     await victim.tor.kill('SIGKILL');
-    await this.published(this.nodes.length - 1, deathLimitMs);
+    await this.published(heads.length - 1, deathLimitMs);
     const seconds = ((clock.monotonic() - killedAt) / 1_000).toFixed(1);
     const descriptor = await visitor.descriptor();
     this.check(true, `${seconds} s later the descriptor without it is confirmed`, {
@@ -274,7 +333,6 @@ class Lab {
     });
     const after: Visit[] = [];
     for (let visits = 0; visits < 3; visits++) {
-      await visitor.forget();
       after.push(await this.visit(visitor));
     }
     const held = after.every(({ head }) => head !== undefined && head !== victim.name);
@@ -308,8 +366,9 @@ class Lab {
     await Promise.all(this.clients.map((client) => client.close()));
     for (const { engine, site } of [...this.nodes].reverse()) {
       await engine.stop();
-      await site.close();
+      await site?.close();
     }
+    for (const { site } of this.backends) await site?.close();
     await this.network?.stop();
   }
 }

@@ -13,10 +13,8 @@ export interface Visit {
 }
 
 export interface Visitor {
-  /** One HTTP request to the service, at most `limitMs`. Never rejects. */
+  /** One HTTP request over a circuit of its own to an introduction point drawn anew, at most `limitMs`. Never rejects. */
   visit(limitMs: number): Promise<Visit>;
-  /** Forgets what tor remembers, as a new client would come (SIGNAL NEWNYM). */
-  forget(): Promise<void>;
   /** Fetches the service's descriptor as a client does, and opens it with all checks. */
   descriptor(): Promise<Descriptor>;
 }
@@ -31,9 +29,13 @@ export function createVisitor(options: {
 }): Visitor {
   const { net, clock, tor, socks, address, port } = options;
 
+  let visits = 0;
   const request = async (signal: AbortSignal, limitMs: number): Promise<string> => {
     const host = `${address}.onion`;
-    const stream = await connectThroughSocks({ net, clock }, { socks, host, port, timeoutMs: limitMs, signal });
+    const stream = await connectThroughSocks(
+      { net, clock },
+      { socks, host, port, timeoutMs: limitMs, isolation: `visit-${visits++}`, signal },
+    );
     const onAbort = (): void => void stream.destroy(signal.reason as Error);
     signal.addEventListener('abort', onAbort, { once: true });
     try {
@@ -65,7 +67,6 @@ export function createVisitor(options: {
         return { head: undefined, durationMs: durationMs(), reason: (error as Error).message };
       }
     },
-    forget: () => tor.signal('NEWNYM'),
     descriptor: async () => {
       const consensus = await tor.consensus();
       const { text } = await tor.fetchDescriptor(address);

@@ -47,7 +47,10 @@ export function pipeStreams(client: Duplex, service: Duplex, options: PipeOption
     from.once('error', finish);
     // After a clean end what is still on its way has to arrive first.
     from.once('close', () => {
-      if (!endSeen) whenAllRun(finish);
+      if (endSeen) return;
+      // A tor that has died carries nothing more, but its circuits break at once.
+      if (carriers.some((carrier) => carrier.ended)) finish();
+      else whenAllRun(finish);
     });
   };
   carry(client, service, 'up');
