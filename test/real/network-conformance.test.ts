@@ -1,5 +1,5 @@
 import { startPrivateNetwork } from '../kit/network/private/index.ts';
-import { describeTorNetwork } from '../kit/network/conformance.ts';
+import { describeTorNetwork } from '../kit/network/conformance/index.ts';
 import { systemRuntime, withDeadline } from '../../core/runtime/index.ts';
 
 const { CHIMERA_WHOLE_DAY: wholeDay } = process.env;

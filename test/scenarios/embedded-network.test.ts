@@ -1,5 +1,5 @@
 import { startEmbeddedNetwork } from '../kit/network/embedded/index.ts';
-import { describeTorNetwork, type ConformanceSubject } from '../kit/network/conformance.ts';
+import { describeTorNetwork, type ConformanceSubject } from '../kit/network/conformance/index.ts';
 import { createMemoryNet } from '../kit/sim/memory-net.ts';
 import { createMemoryStore } from '../kit/sim/memory-store.ts';
 import { createSeededRandom } from '../kit/sim/seeded-random.ts';

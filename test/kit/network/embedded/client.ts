@@ -362,7 +362,7 @@ export class OnionClient {
     const lost = (): void => {
       if (answered) return;
       answered = true;
-      this.#fail(stream, socksReplies.hostUnreachable);
+      this.#fail(stream, socksReplies.connectionRefused);
     };
     meeting.atEnd.add(lost);
     process.after(this.#roundTripMs() / 2, () => {
@@ -371,12 +371,12 @@ export class OnionClient {
           process.after(this.#roundTripMs() / 2, () => {
             meeting.atEnd.delete(lost);
             if (answered) {
-              opened?.destroy();
+              if (typeof opened !== 'string') opened.destroy();
               return;
             }
             answered = true;
-            if (opened === undefined) {
-              this.#fail(stream, socksReplies.connectionRefused);
+            if (typeof opened === 'string') {
+              this.#fail(stream, socksReplies.generalFailure);
               return;
             }
             stream.timeout.cancel();

@@ -3,12 +3,18 @@ import type { Duplex } from 'node:stream';
 import type { SimulatedRelay } from './relay.ts';
 import type { SimulatedProcess } from './simulated-process.ts';
 
+export type BeginRefusal =
+  /** The target does not take the connection. */
+  | 'refused'
+  /** The service has no such port, and has closed the circuit for it. */
+  | 'no-port';
+
 /** The service's end, once joined. */
 export interface ServiceEnd {
   /** The tor that carries it. */
   readonly process: SimulatedProcess;
-  /** A BEGIN cell: resolves with the stream to the service's target, undefined when it is refused. */
-  begin(virtualPort: number): Promise<Duplex | undefined>;
+  /** A BEGIN cell: resolves with the stream to the service's target. */
+  begin(virtualPort: number): Promise<Duplex | BeginRefusal>;
   /** The service's circuit has ended: its streams do too. */
   closed(): void;
   /** The client's circuit has ended. */

@@ -21,20 +21,20 @@ export function openServiceEnd(tor: TorContext, config: () => ServiceConfig, cir
       const chosen = fit.length === 0 ? undefined : fit[tor.random.int(fit.length)];
       if (chosen === undefined) {
         if (!config().allowUnknownPorts) circuit.close('FINISHED');
-        return undefined;
+        return 'no-port';
       }
       try {
         const stream = await tor.net.connect(chosen.target);
         if (circuit.closed || tor.process.ended) {
           stream.destroy();
-          return undefined;
+          return 'refused';
         }
         if (config().exportCircuitId) stream.write(proxyLine(circuit.id, virtualPort));
         streams.add(stream);
         stream.once('close', () => streams.delete(stream));
         return stream;
       } catch {
-        return undefined;
+        return 'refused';
       }
     },
     closed: () => {

@@ -47,6 +47,7 @@ class SocksConnection {
   #received = Buffer.alloc(0);
   #step: 'methods' | 'password' | 'request' | 'waiting' = 'methods';
   #isolation = '';
+  #answer: Buffer | undefined;
   #giveUp: () => void = () => undefined;
 
   constructor(tor: TorContext, client: OnionClient, traffic: Traffic, socket: Duplex) {
@@ -71,6 +72,7 @@ class SocksConnection {
       this.#received = Buffer.concat([this.#received, chunk]);
       if (this.#received.length > longestHandshake) this.#socket.destroy();
       else while (this.#advance()) continue;
+      this.#flush();
     });
   };
 
@@ -89,6 +91,13 @@ class SocksConnection {
     }
   }
 
+  /** Tor answers what it has read at once by the last answer only: who sends the handshake in one piece misses some. */
+  #flush(): void {
+    const answer = this.#answer;
+    this.#answer = undefined;
+    if (answer !== undefined && this.#socket.writable) this.#socket.write(answer);
+  }
+
   #take(length: number): Buffer {
     const taken = this.#received.subarray(0, length);
     this.#received = this.#received.subarray(length);
@@ -105,10 +114,10 @@ class SocksConnection {
     const offered = this.#take(2 + count).subarray(2);
     if (offered.includes(methods.password)) {
       this.#step = 'password';
-      this.#socket.write(Buffer.from([version, methods.password]));
+      this.#answer = Buffer.from([version, methods.password]);
     } else if (offered.includes(methods.none)) {
       this.#step = 'request';
-      this.#socket.write(Buffer.from([version, methods.none]));
+      this.#answer = Buffer.from([version, methods.none]);
     } else {
       this.#socket.end(Buffer.from([version, methods.unacceptable]));
       return false;
@@ -122,7 +131,7 @@ class SocksConnection {
     const passwordLength = this.#received[2 + nameLength];
     if (passwordLength === undefined || this.#received.length < 3 + nameLength + passwordLength) return false;
     this.#isolation = this.#take(3 + nameLength + passwordLength).toString('latin1');
-    this.#socket.write(Buffer.from([1, 0]));
+    this.#answer = Buffer.from([1, 0]);
     this.#step = 'request';
     return true;
   }
@@ -147,6 +156,7 @@ class SocksConnection {
   }
 
   #refuse(code: number): void {
+    this.#flush();
     if (!this.#socket.destroyed) this.#socket.end(reply(code));
   }
 

@@ -4,8 +4,8 @@
  */
 import { createHmac } from 'node:crypto';
 import type { Duplex } from 'node:stream';
-import type { Net, Store } from '../../../core/runtime/index.ts';
-import type { TorInstance } from './network.ts';
+import type { Net, Store } from '../../../../core/runtime/index.ts';
+import type { TorInstance } from '../network.ts';
 
 export interface RawReply {
   /** Lines without CR LF, status codes included, data lines unescaped. */

@@ -25,9 +25,9 @@ import {
   type MasterKey,
   type OnionAddress,
   type Relay,
-} from '../../../core/onion/index.ts';
-import { formatEndpoint, type Listener, type Runtime } from '../../../core/runtime/index.ts';
-import type { TorInstance, TorNetwork } from './network.ts';
+} from '../../../../core/onion/index.ts';
+import { formatEndpoint, type Listener, type Runtime } from '../../../../core/runtime/index.ts';
+import type { TorInstance, TorNetwork } from '../network.ts';
 import { RawControl, type RawReply } from './raw-control.ts';
 import { socksConnect, type SocksResult } from './raw-socks.ts';
 
@@ -130,10 +130,20 @@ export class Bench {
     return formatEndpoint(listener.endpoint);
   }
 
-  async open(tor: TorInstance, address: OnionAddress, isolation: string, limitMs = 60_000): Promise<SocksResult> {
+  open(tor: TorInstance, address: OnionAddress, isolation: string, limitMs = 60_000): Promise<SocksResult> {
+    return this.openHost(tor, `${address}.onion`, 80, isolation, limitMs);
+  }
+
+  async openHost(
+    tor: TorInstance,
+    host: string,
+    port: number,
+    isolation: string,
+    limitMs = 60_000,
+  ): Promise<SocksResult> {
     const { socks } = tor;
     if (socks === undefined) throw new Error(`${tor.name} has no SOCKS port`);
-    return this.within(socksConnect(this.net, socks, `${address}.onion`, 80, isolation), limitMs);
+    return this.within(socksConnect(this.net, socks, host, port, isolation), limitMs);
   }
 
   /** Visits a service; what the site said, or the SOCKS code. */
@@ -329,4 +339,9 @@ function firstLine(stream: Duplex, early: Buffer): Promise<string> {
     stream.once('close', () => resolve(text));
     stream.resume();
   });
+}
+
+/** The first lines of the events that name this address. */
+export function linesAbout(events: readonly RawReply[], address: OnionAddress): string[] {
+  return events.map((event) => event.lines[0] ?? '').filter((line) => line.includes(address));
 }

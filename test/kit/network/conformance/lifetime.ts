@@ -1,0 +1,60 @@
+/** A tor that is killed, started again, stopped and continued. */
+import { describe, expect, it } from 'vitest';
+import { parseOnionAddress } from '../../../../core/onion/index.ts';
+import { RawControl } from './raw-control.ts';
+import type { Cast } from './cast.ts';
+
+export function checkLifetime(cast: Cast): void {
+  const { limitMs } = cast;
+  describe('a tor that dies', () => {
+    it(
+      'drops its connections, and comes back on the same ports with its torrc’s services',
+      async () => {
+        const target = await cast.bench.site('survivor');
+        const directory = `${cast.head.dataDirectory}-survivor`;
+        const tor = await cast.bench.addTor('survivor', {
+          config: { HiddenServiceDir: directory, HiddenServicePort: `80 ${target}` },
+        });
+        const address = parseOnionAddress(
+          Buffer.from(await cast.bench.until(() => cast.bench.subject.runtime.store.read(`${directory}/hostname`)))
+            .toString('utf8')
+            .trim(),
+        );
+        await cast.bench.serviceDescriptor(tor, address);
+        const control = await cast.bench.control(tor);
+        const { control: endpoint } = tor;
+        await cast.bench.within(tor.kill());
+        await cast.bench.until(async () => control.closed || undefined);
+        expect(tor.running).toBe(false);
+        await expect(cast.bench.within(RawControl.open(cast.bench.net, tor))).rejects.toMatchObject({
+          code: 'ECONNREFUSED',
+        });
+        await cast.bench.within(tor.restart());
+        expect(tor.control).toEqual(endpoint);
+        await cast.bench.within(tor.bootstrapped(), 120_000);
+        await cast.bench.serviceDescriptor(tor, address);
+        const events = await cast.bench.listen(tor, 'HS_DESC');
+        await cast.bench.until(async () => {
+          const said = await cast.bench.visit(cast.client, address, 'survivor');
+          return said === 'survivor' || undefined;
+        });
+        expect(events.every((event) => event.code === 650)).toBe(true);
+      },
+      limitMs * 3,
+    );
+
+    it('answers nothing while it is stopped, and everything after', async () => {
+      const control = await cast.bench.control(cast.other);
+      await cast.bench.within(cast.other.kill('SIGSTOP'));
+      let answered = false;
+      const reply = control.send('GETINFO version').then((got) => {
+        answered = true;
+        return got;
+      });
+      await cast.bench.subject.pass(1500);
+      expect(answered).toBe(false);
+      await cast.bench.within(cast.other.kill('SIGCONT'));
+      expect((await cast.bench.within(reply)).code).toBe(250);
+    });
+  });
+}
