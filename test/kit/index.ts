@@ -1,0 +1,12 @@
+/**
+ * chimera-mtd/testing: Tor networks (embedded, private), the lab, a virtual clock with seeded chance, memory net and store,
+ * and laws and conformance suites for plugins of one's own. The suites need vitest and fast-check.
+ */
+export * from './lab/story.ts';
+export * from './network/embedded/index.ts';
+export * from './network/network.ts';
+export * from './network/private/index.ts';
+export * from './sim/memory-net.ts';
+export * from './sim/memory-store.ts';
+export * from './sim/seeded-random.ts';
+export * from './sim/virtual-clock.ts';
