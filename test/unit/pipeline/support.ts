@@ -265,7 +265,8 @@ export async function createBench(
     return world.answerUpload(sealed);
   });
   hooks.confirm.tap('bench', ({ sealed }) => world.answerConfirm(sealed));
-  hooks.settled.tap('bench', (result) => void settled.push(result));
+  // Bare hooks do not isolate taps from each other: this one comes first.
+  hooks.settled.tap({ name: 'bench', stage: -2000 }, (result) => void settled.push(result));
   hooks.fault.tap('bench', (fault) => void faults.push(fault));
   return {
     clock,
