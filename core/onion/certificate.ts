@@ -125,6 +125,13 @@ export interface CertificateDemands {
   readonly verify?: (body: Uint8Array, signature: Uint8Array) => boolean;
 }
 
+/**
+ * Signatures that have been verified, with signer and message: tor writes the same certificates into every descriptor
+ * of an hour, and a service is read again and again. Expiry and demands are checked each time.
+ */
+const verifiedCertificates = new Set<string>();
+const mostRemembered = 2048;
+
 /** Throws ONION_CERTIFICATE unless the certificate is of the wanted type and signer, unexpired, and its signature verifies. */
 export function verifyCertificate(certificate: Certificate, demands: CertificateDemands): void {
   const { what } = demands;
@@ -138,8 +145,13 @@ export function verifyCertificate(certificate: Certificate, demands: Certificate
     const hours = Math.ceil((demands.now - certificate.expiresAt) / hourSeconds);
     throw refuse(`the certificate of ${what} expired ${hours} h ago`);
   }
+  const name = Buffer.concat([certificate.signingKey, certificate.body, certificate.signature]).toString('latin1');
+  if (verifiedCertificates.has(name)) return;
   const verify = demands.verify ?? ((body, signature) => verifyPlain(certificate.signingKey, body, signature));
   if (!verify(certificate.body, certificate.signature)) {
     throw refuse(`the signature in the certificate of ${what} does not verify`);
   }
+  const oldest = verifiedCertificates.values().next();
+  if (verifiedCertificates.size >= mostRemembered && oldest.done !== true) verifiedCertificates.delete(oldest.value);
+  verifiedCertificates.add(name);
 }

@@ -25,6 +25,8 @@ export interface EncodeOptions {
   readonly random: RandomSource;
   /** Consensus parameter HSV3MaxDescriptorSize. */
   readonly maxBytes?: number;
+  /** Takes no introduction points too: what tor itself shows of a service whose circuits are not up yet. Nobody publishes it. */
+  readonly allowNoIntroPoints?: boolean;
 }
 
 function refuse(what: string, remedy: string): ChimeraError {
@@ -34,7 +36,8 @@ function refuse(what: string, remedy: string): ChimeraError {
 /** The text of a descriptor. Throws ONION_DESCRIPTOR beyond the limits of the format, ONION_CERTIFICATE when the material has expired. */
 export function encodeDescriptor(material: DescriptorMaterial, options: EncodeOptions): string {
   const { subcredential, revision, introPoints, features, clients = [], now, random } = options;
-  if (introPoints.length === 0 || introPoints.length > maxIntroPoints) {
+  const fewest = options.allowNoIntroPoints === true ? 0 : 1;
+  if (introPoints.length < fewest || introPoints.length > maxIntroPoints) {
     throw refuse(
       `a descriptor has 1 to ${maxIntroPoints} introduction points, not ${introPoints.length}`,
       'Select the introduction points before encoding.',

@@ -87,7 +87,10 @@ export function readOuter(text: string | Uint8Array, maxBytes: number = maxDescr
   const signatureAt = content.lastIndexOf('\nsignature ') + 1;
   // Strict to the byte: whatever follows the signed part is not covered by the signature.
   const signatureLine = /^signature ([A-Za-z0-9+/]{86})\n?$/.exec(content.slice(signatureAt));
-  if (signatureAt === 0 || signatureLine === null) throw malformed(layer, 'its "signature" line is malformed');
+  // Tor signs up to the first such line, wherever it stands: two readers must not see two signed parts.
+  const elsewhere = content.indexOf('\nsignature ') + 1 !== signatureAt;
+  if (signatureAt === 0 || elsewhere || signatureLine === null)
+    throw malformed(layer, 'its "signature" line is malformed');
 
   const lifetime = decimalOf(layer, requiredItem(layer, items, 'descriptor-lifetime'));
   if (lifetime > BigInt(maxLifetimeMinutes)) {

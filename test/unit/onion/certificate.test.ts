@@ -60,6 +60,21 @@ describe('certificates', () => {
     expect(error.message).toMatch(/expired/);
   });
 
+  test('a certificate that was verified before is still refused when it expires or another one is demanded', () => {
+    const certificate = parseCertificate(makeCertificate());
+    verifyCertificate(certificate, demands);
+    for (const change of [{ now: expiresAt + 1 }, { type: 8 }, { signingKey: certifiedKey }]) {
+      expectCode('ONION_CERTIFICATE', () => {
+        verifyCertificate(certificate, { ...demands, ...change });
+      });
+    }
+    const changed = Uint8Array.from(certificate.signature);
+    changed[63] = (changed[63] ?? 0) ^ 1;
+    expectCode('ONION_CERTIFICATE', () => {
+      verifyCertificate({ ...certificate, signature: changed }, demands);
+    });
+  });
+
   test('another type, signer or signature is refused', () => {
     const certificate = parseCertificate(makeCertificate());
     const refused = (changed: typeof certificate, more: object = {}): void => {

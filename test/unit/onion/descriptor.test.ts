@@ -424,6 +424,10 @@ describe('what is refused when reading', () => {
     ['a line after the signature', lines((t) => `${t}x\n`)],
     ['a blank after the signature', lines((t) => t.replace(/\n$/, ' '))],
     ['two signatures', lines((t) => t + t.slice(t.indexOf('signature ')))],
+    [
+      'a signature within an object',
+      lines((t) => t.replace('revision', 'unknown\n-----BEGIN X-----\nsignature x\n-----END X-----\nrevision')),
+    ],
     ['no signature', lines((t) => t.slice(0, t.indexOf('signature ')))],
     ['a lifetime that is too long', lines((t) => t.replace('descriptor-lifetime 180', 'descriptor-lifetime 721'))],
     ['a lifetime that is no number', lines((t) => t.replace('descriptor-lifetime 180', 'descriptor-lifetime -1'))],
