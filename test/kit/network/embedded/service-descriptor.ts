@@ -120,11 +120,6 @@ export class ServiceDescriptor {
     });
   }
 
-  /** True once `refresh` found a point. */
-  get encodable(): boolean {
-    return this.#published.length > 0;
-  }
-
   encode(random: Random, now: number, sendmeIncrement: number, clients: readonly Uint8Array[]): string {
     return encodeDescriptor(this.#material, {
       subcredential: this.subcredential,
@@ -134,6 +129,7 @@ export class ServiceDescriptor {
       clients,
       now,
       random,
+      allowNoIntroPoints: true,
     });
   }
 }

@@ -9,13 +9,10 @@ import {
   descriptorSlots,
   neighbourPeriod,
   publicKeyOf,
-  responsibleHsdirs,
   srvRunStart,
   subcredential,
   timePeriodAt,
   addressOfKey,
-  defaultRingRules,
-  hsdirIndex,
   type DescriptorSlot,
   type MasterKey,
   type OnionAddress,
@@ -26,14 +23,13 @@ import type { Timer } from '../../../../core/runtime/index.ts';
 import type { Circuit } from './circuits.ts';
 import type { SimulatedConsensus } from './consensus.ts';
 import type { TorContext } from './context.ts';
-import { DirectoryClient } from './directory-client.ts';
 import type { Introduction, IntroductionCircuit } from './introduction.ts';
 import { drawMs } from './latency.ts';
 import type { ServiceEnd } from './rendezvous.ts';
-import type { SimulatedRelay } from './relay.ts';
 import type { ServiceConfig } from './service-config.ts';
 import { maxCircuitRetries, ServiceDescriptor, ServiceIntroPoint } from './service-descriptor.ts';
 import { openServiceEnd } from './service-end.ts';
+import { ServiceUploader } from './service-uploader.ts';
 
 /** Beside what is configured, when a descriptor has no point at all. */
 const extraPoints = 2;
@@ -48,7 +44,7 @@ export class OnionService {
   current: ServiceDescriptor | undefined;
   next: ServiceDescriptor | undefined;
   readonly #tor: TorContext;
-  readonly #directory: DirectoryClient;
+  readonly #uploader: ServiceUploader;
   readonly #rendezvous = new Set<Circuit>();
   /** Subcredentials of an OnionBalance instance, as of the last descriptor build; undefined before. */
   #instanceSubcredentials: readonly Uint8Array[] | undefined;
@@ -69,7 +65,7 @@ export class OnionService {
     this.master = master;
     this.address = addressOfKey(master.publicKey);
     this.config = config;
-    this.#directory = new DirectoryClient(tor);
+    this.#uploader = new ServiceUploader(tor, this.address);
   }
 
   /** Looks after itself from now on. */
@@ -96,10 +92,9 @@ export class OnionService {
     for (const circuit of this.#rendezvous) circuit.close('FINISHED');
   }
 
-  /** GETINFO hs/service/desc/id: desc_current, with the points of its last refresh. */
+  /** GETINFO hs/service/desc/id: desc_current, with the points of its last refresh; none before the first. */
   describe(): string | undefined {
-    if (this.current === undefined || !this.current.encodable) return undefined;
-    return this.#encode(this.current);
+    return this.current === undefined ? undefined : this.#encode(this.current);
   }
 
   #encode(descriptor: ServiceDescriptor): string {
@@ -408,7 +403,7 @@ export class OnionService {
   async #maybeUpload(descriptor: ServiceDescriptor, consensus: SimulatedConsensus): Promise<void> {
     const name: SlotName = descriptor === this.next ? 'second' : 'first';
     const slot = this.#slots(consensus)[name];
-    const responsible = this.#responsible(descriptor, slot, consensus);
+    const responsible = this.#uploader.responsible(descriptor, slot, consensus);
     const now = this.#tor.now();
     const moved = responsible.some((relay) => !descriptor.previousHsdirs.has(relay.fingerprint));
     if (this.#reconsiderHsdirs && descriptor.previousHsdirs.size > 0 && moved) descriptor.nextUploadAt = now;
@@ -416,37 +411,10 @@ export class OnionService {
     if (wanted === 0 || descriptor.established.length !== wanted || descriptor.nextUploadAt > now) return;
     await descriptor.refresh(now, slot.revisionStart);
     descriptor.previousHsdirs.clear();
-    if (this.#tor.configuration.flag('PublishHidServDescriptors')) this.#upload(descriptor, slot, responsible);
+    if (this.#tor.configuration.flag('PublishHidServDescriptors')) {
+      this.#uploader.upload(descriptor, this.#encode(descriptor), slot, responsible);
+    }
     const [least, most] = nextUploadSeconds;
     descriptor.nextUploadAt = now + least + this.#tor.random.int(most - least);
-  }
-
-  #responsible(
-    descriptor: ServiceDescriptor,
-    slot: DescriptorSlot,
-    consensus: SimulatedConsensus,
-  ): readonly SimulatedRelay[] {
-    const { network } = this.#tor;
-    const ring = network.ring(consensus.hsdirs, slot.srv, slot.period);
-    const { publicKey } = descriptor.blinded;
-    return responsibleHsdirs(ring, publicKey, descriptor.period, defaultRingRules, 'store')
-      .map((relay) => network.relay(relay.fingerprint))
-      .filter((relay) => relay !== undefined);
-  }
-
-  #upload(descriptor: ServiceDescriptor, slot: DescriptorSlot, hsdirs: readonly SimulatedRelay[]): void {
-    const text = this.#encode(descriptor);
-    const { generation } = descriptor;
-    for (const relay of hsdirs) {
-      descriptor.previousHsdirs.add(relay.fingerprint);
-      this.#tor.events.emit('HS_DESC', () => {
-        const index = Buffer.from(hsdirIndex(relay.ed25519, slot.srv, slot.period))
-          .toString('hex')
-          .toUpperCase();
-        return `650 HS_DESC UPLOAD ${this.address} UNKNOWN ${relay.longName} ${descriptor.id} HSDIR_INDEX=${index}`;
-      });
-      // A newer upload of the same descriptor calls off those still under way.
-      this.#directory.upload(this.address, descriptor.id, relay, text, () => descriptor.generation === generation);
-    }
   }
 }

@@ -39,6 +39,7 @@ export function pipeStreams(client: Duplex, service: Duplex, options: PipeOption
     let endSeen = false;
     from.once('end', () => {
       endSeen = true;
+      if (carriers.some((carrier) => carrier.ended)) finish();
       whenAllRun(() => {
         if (to.writableFinished || to.destroyed) finish();
         else to.once('finish', finish).end();
