@@ -61,13 +61,12 @@ describeReal('chimera debug merge, read by stem', ['python3-stem'], () => {
     });
     const merged = spawnSync(
       process.execPath,
-      [
-        ...['--import', 'tsx', 'core/cli/main.ts', 'debug', 'merge', '--key', join(directory, 'key')],
-        ...['--valid-after', String(times.validAfter), '--voting-seconds', String(times.freshUntil - times.validAfter)],
-        ...named,
-        ...['--out', join(directory, 'out')],
-        ...more,
-      ],
+      ['--import', 'tsx', 'core/cli/main.ts', 'debug', 'merge', '--key', join(directory, 'key')].concat(
+        ['--valid-after', String(times.validAfter), '--voting-seconds', String(times.freshUntil - times.validAfter)],
+        ['--out', join(directory, 'out')],
+        named,
+        more,
+      ),
       { cwd: root, encoding: 'utf8' },
     );
     expect([merged.stderr, merged.status]).toEqual(['', 0]);

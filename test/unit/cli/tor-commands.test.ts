@@ -183,6 +183,25 @@ describe('debug hsdirs and debug fetch', () => {
     expect(out.match(/clients ask it now$/gm)).toHaveLength(6);
   });
 
+  test('--all shows what each responsible HSDir has, and misses what clients would miss', async () => {
+    interface Holding {
+      readonly fingerprint: string;
+      readonly asked: boolean;
+      readonly revision?: number;
+      readonly introPoints?: number;
+    }
+    const complete = await cli('debug', 'fetch', service, ...control(), '--all', '--json');
+    expect(complete.exitCode).toBe(0);
+    const holdings = complete.json()['hsdirs'] as Holding[];
+    expect(holdings.filter(({ asked, introPoints }) => asked && introPoints === 3)).toHaveLength(6);
+    expect(new Set(holdings.map(({ revision }) => revision)).size).toBe(1);
+
+    const absent = await cli('debug', 'fetch', strangerAddress, ...control(), '--all');
+    expect(absent.exitCode).toBe(4);
+    expect(absent.out.match(/^[0-9A-F]{40} {2}(?:asked|reserve) +TOR_FETCH_FAILED: .*NOT_FOUND$/gm)).toHaveLength(8);
+    expect(absent.err).toMatch(/^error TOR_FETCH_FAILED: 6 of 6 HSDirs are asked in vain; the first: /);
+  });
+
   test('--raw prints what the HSDir gave, byte for byte', async () => {
     const { exitCode, out, err } = await cli('debug', 'fetch', service, ...control(), '--raw');
     expect([exitCode, err]).toEqual([0, '']);

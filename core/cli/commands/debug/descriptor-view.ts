@@ -79,7 +79,7 @@ export function diagnosisForJson(address: OnionAddress, diagnosis: Diagnosis): R
 }
 
 /** Prints the same for people. Problems go to standard error, by `output.error`. */
-export function printDiagnosis(output: Output, address: OnionAddress, diagnosis: Diagnosis): void {
+export function printDiagnosis(output: Output, address: OnionAddress, diagnosis: Diagnosis, hsdir?: string): void {
   const { outer, period, descriptor, problems } = diagnosis;
   const verdict =
     problems.length === 0
@@ -91,6 +91,7 @@ export function printDiagnosis(output: Output, address: OnionAddress, diagnosis:
     ['address', `${address}.onion`],
     ['verdict', verdict],
   ];
+  if (hsdir !== undefined) fields.push(['HSDir', hsdir]);
   if (period) fields.push(['time period', `${period.number} of ${period.lengthMinutes} min`]);
   if (outer) {
     fields.push(
@@ -122,17 +123,15 @@ export function printDiagnosis(output: Output, address: OnionAddress, diagnosis:
   });
 }
 
-/** Shows a diagnosis in one form or the other, and reports its problems. */
+/** Shows a diagnosis in one form or the other, and reports its problems. `hsdir` is who gave the descriptor. */
 export function showDiagnosis(
   output: Output,
   address: OnionAddress,
   diagnosis: Diagnosis,
-  options: { readonly json: boolean; readonly extra?: Readonly<Record<string, string>> },
+  options: { readonly json: boolean; readonly hsdir?: string },
 ): void {
-  if (options.json) output.json({ ...diagnosisForJson(address, diagnosis), ...options.extra });
-  else {
-    printDiagnosis(output, address, diagnosis);
-    if (options.extra) output.fields(Object.entries(options.extra));
-  }
+  const { json, hsdir } = options;
+  if (json) output.json({ ...diagnosisForJson(address, diagnosis), ...(hsdir === undefined ? {} : { hsdir }) });
+  else printDiagnosis(output, address, diagnosis, hsdir);
   for (const problem of diagnosis.problems) output.error(problem);
 }
