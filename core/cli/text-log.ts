@@ -24,12 +24,13 @@ export function textLine(line: string): string {
   } catch {
     return line;
   }
-  const level = String(entry.level ?? 'info');
-  const who = [entry.node, entry.plugin].filter((name) => name !== undefined).join(' ');
+  const field = (name: string): string => (typeof entry[name] === 'string' ? entry[name] : '');
+  const level = field('level');
+  const who = [field('node'), field('plugin')].filter((name) => name !== '').join(' ');
   const fields = Object.entries(entry)
     .filter(([name]) => !known.has(name))
     .map(([name, value]) => `${kleur.gray(`${name}=`)}${shown(value)}`);
-  const time = String(entry.time ?? '').slice(11, 19);
+  const time = field('time').slice(11, 19);
   const head = [kleur.gray(time), (paint[level] ?? String)(level.padEnd(5)), kleur.gray(who)].join(' ');
-  return `${head} ${String(entry.message)}${fields.length > 0 ? `  ${fields.join(' ')}` : ''}\n`;
+  return `${head} ${field('message')}${fields.length > 0 ? `  ${fields.join(' ')}` : ''}\n`;
 }

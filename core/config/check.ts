@@ -2,7 +2,7 @@
 import { closest, distance } from 'fastest-levenshtein';
 import * as v from 'valibot';
 import { ChimeraError } from '../errors.ts';
-import { isSecretName } from '../runtime/index.ts';
+import { isSecretName, redacted } from '../runtime/index.ts';
 
 /** `head` for `heads`: near enough to be meant. */
 export function nearest(name: string, known: readonly string[]): string | undefined {
@@ -13,7 +13,7 @@ export function nearest(name: string, known: readonly string[]): string | undefi
 
 function shown(value: unknown, path: readonly string[]): string {
   if (path.some((name) => isSecretName(name))) return '(hidden)';
-  const text = JSON.stringify(value) ?? String(value);
+  const text = JSON.stringify(redacted(value)) ?? String(value);
   return text.length > 60 ? `${text.slice(0, 60)}…` : text;
 }
 
@@ -32,18 +32,37 @@ function keysAt(schema: unknown, path: readonly string[]): string[] {
   return Object.keys(current?.entries ?? {});
 }
 
-function problem(issue: v.BaseIssue<unknown>, schema: unknown): string {
+/** What the schema library calls a kind of value, in the words of the configuration. */
+const kinds: Readonly<Record<string, string>> = {
+  string: 'a text',
+  number: 'a number',
+  boolean: 'true or false',
+  Object: 'a table',
+  Array: 'a list',
+};
+
+/** The lines for one issue. The library stops at a table's first unknown key: here all of them are named. */
+function problems(issue: v.BaseIssue<unknown>, schema: unknown): string[] {
   const path = (issue.path ?? []).map((item) => String(item.key));
   const field = path.join('.');
   if (issue.type === 'strict_object' && issue.expected === 'never') {
-    const name = path.at(-1) ?? '';
-    const known = keysAt(schema, path.slice(0, -1));
-    const near = nearest(name, known);
-    const hint = near === undefined ? `known here: ${known.join(', ')}` : `did you mean "${near}"?`;
-    return `${field}: unknown setting; ${hint}`;
+    const above = path.slice(0, -1);
+    const known = keysAt(schema, above);
+    const table = (issue.path?.at(-1) as { input?: object } | undefined)?.input ?? {};
+    return Object.keys(table)
+      .filter((name) => !known.includes(name))
+      .map((name) => {
+        const near = nearest(name, known);
+        const hint = near === undefined ? `known here: ${known.join(', ')}` : `did you mean "${near}"?`;
+        return `${[...above, name].join('.')}: unknown setting; ${hint}`;
+      });
   }
-  if (issue.received === 'undefined') return `${field}: missing; ${issue.message}`;
-  return `${field} = ${shown(issue.input, path)}: ${issue.message}`;
+  if (issue.received === 'undefined') return [`${field}: missing; it has no default`];
+  // The library's own messages quote the value, which may be a secret.
+  const message = issue.message.startsWith('Invalid ')
+    ? `must be ${kinds[issue.expected ?? ''] ?? issue.expected}`
+    : issue.message;
+  return [`${field} = ${shown(issue.input, path)}: ${message}`];
 }
 
 /** Returns the checked value with defaults filled in; throws CONFIG_INVALID with one line per problem. */
@@ -52,11 +71,11 @@ export function checkConfig<Schema extends v.GenericSchema>(
   value: unknown,
   file: string,
 ): v.InferOutput<Schema> {
-  const result = v.safeParse(schema, value);
+  const result = v.safeParse(schema, value, { abortPipeEarly: true });
   if (result.success) return result.output;
-  const problems = result.issues.map((issue) => problem(issue, schema));
+  const lines = result.issues.flatMap((issue) => problems(issue, schema));
   const message =
-    problems.length === 1 ? `${file}: ${problems[0]}` : `${file}:\n${problems.map((line) => `  ${line}`).join('\n')}`;
+    lines.length === 1 ? `${file}: ${lines[0]}` : `${file}:\n${lines.map((line) => `  ${line}`).join('\n')}`;
   throw new ChimeraError('CONFIG_INVALID', message, {
     remedy: 'correct the file; docs/configuration.md lists every setting',
   });

@@ -1,6 +1,6 @@
 /** Finds and reads the configuration: TOML, YAML, JSON, JavaScript, and TypeScript where node itself can strip types. */
-import { cosmiconfig, type Loader } from 'cosmiconfig';
-import { dirname, resolve } from 'node:path';
+import { cosmiconfig, type CosmiconfigResult, type Loader } from 'cosmiconfig';
+import { dirname, extname, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { parse as parseToml } from 'smol-toml';
 import { ChimeraError, messageOf } from '../errors.ts';
@@ -15,27 +15,68 @@ export interface LoadedConfig {
 
 const toml: Loader = (_path, text) => parseToml(text);
 
+const json: Loader = (_path, text) => {
+  try {
+    return JSON.parse(text) as unknown;
+  } catch (error) {
+    const [, what = '', position] =
+      /^(.*?)(?:, \.{0,3}".*| in JSON)?(?: at position (\d+)\b.*)?$/s.exec(messageOf(error)) ?? [];
+    const before = text.slice(0, position === undefined ? 0 : Number(position)).split('\n');
+    const place = position === undefined ? {} : { line: before.length, column: (before.at(-1)?.length ?? 0) + 1 };
+    throw Object.assign(new Error(`invalid JSON: ${what}`), place);
+  }
+};
+
 const typescript: Loader = async (path) => {
   if (!(process.features as { typescript?: unknown }).typescript) {
-    throw new Error(`this node (${process.version}) cannot read TypeScript; write the file as .mjs, .toml or .yaml`);
+    throw new ChimeraError('CONFIG_UNREADABLE', `${path}: this node (${process.version}) cannot read TypeScript`, {
+      remedy: 'write the file as .mjs, .toml or .yaml, or run a node that strips types (22.18 or later)',
+    });
   }
   return ((await import(pathToFileURL(path).href)) as { default: unknown }).default;
 };
 
-const names = ['toml', 'yaml', 'yml', 'json', 'js', 'mjs', 'ts'].map((ending) => `chimera.${ending}`);
+const endings = ['.toml', '.yaml', '.yml', '.json', '.js', '.mjs', '.ts'];
+const names = endings.map((ending) => `chimera${ending}`);
+
+/** What a parser complains of and where, without the piece of the file that it quotes: there may be a secret in it. */
+function complaint(error: unknown): string {
+  const { reason, mark, line, column } = error as {
+    /** js-yaml's; the mark counts from 0. */
+    reason?: string;
+    mark?: { readonly line: number; readonly column: number };
+    /** smol-toml's, and our own for JSON; from 1. */
+    line?: unknown;
+    column?: unknown;
+  };
+  if (reason !== undefined && mark !== undefined) {
+    return `${reason.split(/[<"]|!</)[0]?.trim()} (line ${mark.line + 1}, column ${mark.column + 1})`;
+  }
+  const what = messageOf(error).split('\n')[0]?.trim();
+  return typeof line === 'number' && typeof column === 'number'
+    ? `${what} (line ${line}, column ${column})`
+    : `${what}`;
+}
 
 function unreadable(file: string, error: unknown): ChimeraError {
+  if (error instanceof ChimeraError) return error;
   const missing = (error as NodeJS.ErrnoException).code === 'ENOENT';
-  return new ChimeraError(
-    'CONFIG_UNREADABLE',
-    `${file}: ${missing ? 'no such file' : messageOf(error).split('\n\n')[0]}`,
-    {
-      remedy: missing
-        ? 'give the path of an existing file with --config'
-        : 'correct the syntax at the place named; the ending of the file name says which syntax is expected',
-      cause: error,
-    },
-  );
+  return new ChimeraError('CONFIG_UNREADABLE', `${file}: ${missing ? 'no such file' : complaint(error)}`, {
+    remedy: missing
+      ? 'give the path of an existing file with --config'
+      : 'correct the syntax at the place named; the ending of the file name says which syntax is expected',
+    cause: error,
+  });
+}
+
+function loadedFrom(file: string, found: CosmiconfigResult): LoadedConfig {
+  const empty = found === null || found.isEmpty === true;
+  if (empty && /\.m?[jt]s$/.test(file)) {
+    throw new ChimeraError('CONFIG_UNREADABLE', `${file}: the module has no default export`, {
+      remedy: 'write export default { … }',
+    });
+  }
+  return { file, directory: dirname(file), value: empty ? {} : found.config };
 }
 
 /**
@@ -45,30 +86,28 @@ function unreadable(file: string, error: unknown): ChimeraError {
 export async function loadConfig(path: string | undefined, directory: string): Promise<LoadedConfig> {
   const explorer = cosmiconfig('chimera', {
     searchPlaces: names,
-    stopDir: directory,
+    // The directory itself, none above it.
+    searchStrategy: 'none',
     cache: false,
-    loaders: { '.toml': toml, '.ts': typescript },
+    loaders: { '.toml': toml, '.json': json, '.ts': typescript },
   });
-  const load = async (file: string): Promise<LoadedConfig> => {
-    try {
-      const loaded = await explorer.load(file);
-      return { file, directory: dirname(file), value: loaded?.isEmpty === true ? {} : loaded?.config };
-    } catch (error) {
-      throw unreadable(file, error);
+  if (path !== undefined) {
+    const file = resolve(directory, path);
+    if (!endings.includes(extname(file))) {
+      throw new ChimeraError('CONFIG_UNREADABLE', `${file}: the ending of the file name says no known syntax`, {
+        remedy: `name it with one of ${endings.join(', ')}`,
+      });
     }
-  };
-  if (path !== undefined) return load(resolve(directory, path));
+    const found = await explorer.load(file).catch((error: unknown) => {
+      throw unreadable(file, error);
+    });
+    return loadedFrom(file, found);
+  }
   for (const place of [directory, '/etc/chimera']) {
     const found = await explorer.search(place).catch((error: unknown) => {
-      throw unreadable(`the configuration in ${place}`, error);
+      throw unreadable((error as { filepath?: string }).filepath ?? `the configuration in ${place}`, error);
     });
-    if (found !== null) {
-      return {
-        file: found.filepath,
-        directory: dirname(found.filepath),
-        value: found.isEmpty === true ? {} : found.config,
-      };
-    }
+    if (found !== null) return loadedFrom(found.filepath, found);
   }
   return { file: undefined, directory, value: {} };
 }

@@ -42,14 +42,21 @@ async function importPlugin(path: string, directory: string, shipped: Shipped): 
   const known = shipped.plugins.get(path);
   if (known !== undefined) return known;
   const file = resolvePath(directory, path);
+  let module: { readonly default?: AnyPlugin };
   try {
-    return ((await import(pathToFileURL(file).href)) as { default: AnyPlugin }).default;
+    module = (await import(pathToFileURL(file).href)) as typeof module;
   } catch (error) {
-    throw new ChimeraError('CONFIG_INVALID', `plugins.add: ${file} cannot be loaded: ${messageOf(error)}`, {
+    const [why] = messageOf(error).split(' imported from ');
+    throw new ChimeraError('CONFIG_INVALID', `plugins.add: ${file} cannot be loaded: ${why}`, {
       remedy: `name a shipped plugin (${[...shipped.plugins.keys()].join(', ')}), or a JavaScript module whose default export is a plugin; paths start at the configuration file`,
       cause: error,
     });
   }
+  const plugin = module.default;
+  if (typeof plugin?.name === 'string' && typeof plugin.apply === 'function') return plugin;
+  throw new ChimeraError('CONFIG_INVALID', `plugins.add: ${file} has no plugin as its default export`, {
+    remedy: 'export one: export default { name, summary, apply(host, options) { … } }',
+  });
 }
 
 /** `presetName` from the command line wins over the file's; "stable" without either. */
@@ -66,9 +73,9 @@ export async function resolveConfig(
     });
   }
   const named = presetName ?? loaded.value.preset ?? 'stable';
-  const preset = presets.get(String(named));
+  const preset = typeof named === 'string' ? presets.get(named) : undefined;
   if (preset === undefined) {
-    const near = nearest(String(named), [...presets.keys()]);
+    const near = nearest(typeof named === 'string' ? named : '', [...presets.keys()]);
     throw new ChimeraError(
       'CONFIG_INVALID',
       `${presetName === undefined ? file : '--preset'}: preset = ${JSON.stringify(named)}: there is no such preset`,
@@ -90,13 +97,13 @@ export async function resolveConfig(
     });
   }
   const added = await Promise.all(add.map((path) => importPlugin(path, loaded.directory, shipped)));
-  const replaced = new Set([...remove, ...added.map((plugin) => plugin?.name)]);
+  const replaced = new Set([...remove, ...added.map(({ name }) => name)]);
   plugins = [...plugins.filter(({ name }) => !replaced.has(name)), ...added];
 
   const sections: Record<string, v.GenericSchema> = {};
   const owners = new Map<string, AnyPlugin>();
   for (const plugin of plugins) {
-    if (plugin?.section === undefined || plugin.options === undefined) continue;
+    if (plugin.section === undefined || plugin.options === undefined) continue;
     const other = owners.get(plugin.section);
     if (other !== undefined || plugin.section in coreSections) {
       throw new ChimeraError(

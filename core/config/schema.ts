@@ -1,5 +1,6 @@
 /** The schema of what every node has; plugins add their own tables beside it. Field names follow torrc and the operators' habits. */
 import * as v from 'valibot';
+import { cycleSteps } from '../pipeline/index.ts';
 import { logLevels } from '../runtime/index.ts';
 
 /** A whole number in a range, with the range in the message. */
@@ -34,7 +35,11 @@ export const coreSections = {
   publish: v.optional(
     v.strictObject({
       max_intro_points: v.optional(integer(1, 20), 20),
-      deadlines_ms: v.optional(v.record(v.string(), integer(100, 600_000)), {}),
+      /** Limits of the steps of the publish cycle. */
+      deadlines_ms: v.optional(
+        v.strictObject(v.entriesFromList(cycleSteps, v.exactOptional(integer(100, 600_000)))),
+        {},
+      ),
     }),
     {},
   ),

@@ -45,7 +45,11 @@ export const systemStore: Store = {
       }
       await rename(temporary, path);
       const directory = await open(dirname(path), 'r');
-      await directory.sync().finally(() => directory.close());
+      try {
+        await directory.sync();
+      } finally {
+        await directory.close();
+      }
     } catch (error) {
       await rm(temporary, { force: true });
       throw error;
