@@ -1,0 +1,65 @@
+/**
+ * `npm run bench`: what a publish and the reading of a descriptor cost, beside OnionBalance's own functions in the same
+ * run. Exits 0 unless it cannot run; docs/benchmarks.md says what is measured.
+ */
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { availableParallelism, cpus, tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { introPointCount, makeFixture, relayCount } from './fixture.ts';
+import { startPeer } from './peer.ts';
+import { benchPublish } from './publish.ts';
+import { benchRead } from './read.ts';
+import { formatRows, judge } from './table.ts';
+
+const help = `npm run bench -- [--rounds N] [--json]
+
+  --rounds N  rounds of each measurement (default 7)
+  --json      print the figures as JSON
+`;
+
+const explanation = `One publish: 2 descriptors of ${introPointCount} introduction points each, and their HSDirs among ${relayCount} relays.
+  warm       a running daemon: same time period, rings and blinded keys known; all ${introPointCount} introduction points
+             are new, so that each of their certificates is signed. OnionBalance keeps nothing between publishes.
+  cold       the first publish of a fresh process, from the bytes of the key file on: rings, blinding, certificates all new.
+  unchanged  the same introduction points as before; first of an hour: the blinded keys sign as well.
+One read: a descriptor of 3 introduction points, parsed, verified and decrypted; OnionBalance verifies nothing.
+`;
+
+const { values } = parseArgs({
+  options: { rounds: { type: 'string', default: '7' }, json: { type: 'boolean' }, help: { type: 'boolean' } },
+});
+const rounds = Number(values.rounds);
+if (values.help === true || !Number.isInteger(rounds) || rounds < 1) {
+  process.stdout.write(help);
+  process.exit(values.help === true ? 0 : 2);
+}
+
+const folder = mkdtempSync(join(tmpdir(), 'chimera-bench-'));
+try {
+  const { fixture, reader, random } = await makeFixture(1);
+  const fixturePath = join(folder, 'fixture.json');
+  writeFileSync(fixturePath, JSON.stringify(fixture));
+  const peer = await startPeer(fixturePath);
+  const rows = [
+    ...(await benchPublish({ fixture, fixturePath, random, peer, rounds })),
+    ...(await benchRead({ fixture, reader, random, peer, rounds })),
+  ].map(judge);
+  peer.stop();
+  const machine = {
+    processor: cpus()[0]?.model ?? 'unknown',
+    cores: availableParallelism(),
+    node: process.versions.node,
+    openssl: process.versions.openssl,
+    python: peer.python,
+  };
+  process.stdout.write(
+    values.json === true
+      ? `${JSON.stringify({ machine, rounds, rows }, null, 1)}\n`
+      : `${explanation}\n${Object.entries(machine)
+          .map(([name, value]) => `${name} ${value}`)
+          .join(' · ')}\n\n${formatRows(rows)}\n`,
+  );
+} finally {
+  rmSync(folder, { recursive: true, force: true });
+}

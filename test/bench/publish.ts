@@ -1,0 +1,113 @@
+/** One publish against OnionBalance: warm, cold, and what lies between. */
+import { execFile } from 'node:child_process';
+import { promisify } from 'node:util';
+import { introPointCount, makeIntroPoints, type Fixture } from './fixture.ts';
+import type { Sealed } from '../../core/pipeline/index.ts';
+import type { SeededRandom } from '../kit/sim/seeded-random.ts';
+import { startPeer, type Peer, type PeerPublish } from './peer.ts';
+import { candidatesOf, createPublisher } from './publisher.ts';
+import { measure, medianOf, median, type Sample } from './sample.ts';
+import { publishSignatures, signBare } from './signatures.ts';
+import type { Row } from './table.ts';
+
+const run = promisify(execFile);
+// As `npm run bench` compiles it: a loader of TypeScript would work beside the measurement.
+const coldProgram = 'dist/bench/test/bench/cold.js';
+const warmUps = 40;
+const oursPerRound = 4;
+const hourSeconds = 3_600;
+
+/** Both sides must have done the same work: the same keys, and the same HSDirs in the same order. */
+function checkSame(sealed: Sealed, peer: PeerPublish): void {
+  const keys = sealed.descriptors.map(({ blindedKey }) => Buffer.from(blindedKey).toString('hex'));
+  const hsdirs = sealed.descriptors.map(({ targets }) => targets.map(({ relay }) => relay.fingerprint));
+  if (JSON.stringify([keys, hsdirs]) !== JSON.stringify([peer.blindedKeys, peer.hsdirs])) {
+    throw new Error('Chimera and OnionBalance chose different blinded keys or HSDirs: nothing can be compared');
+  }
+}
+
+interface Warm {
+  readonly changed: Sample;
+  readonly unchanged: Sample;
+  readonly newHour: Sample;
+  readonly bare: Sample;
+  readonly peer: Sample;
+  /** The peer without its revision counters. */
+  readonly peerRestCpuMs: number;
+}
+
+async function measureWarm(fixture: Fixture, random: SeededRandom, peer: Peer, rounds: number): Promise<Warm> {
+  const publisher = createPublisher(fixture);
+  let { now } = fixture;
+  const newPoints = (): ReturnType<typeof candidatesOf> => candidatesOf(makeIntroPoints(introPointCount, random));
+  let last = await publisher.publish(newPoints(), now);
+  checkSame(last, await peer.publish());
+  for (let count = 0; count < warmUps; count++) last = await publisher.publish(newPoints(), now);
+  const descriptorBytes = last.descriptors[0]?.texts[0]?.length ?? 0;
+
+  const samples = { changed: [] as Sample[], unchanged: [] as Sample[], newHour: [] as Sample[], bare: [] as Sample[] };
+  const peerSamples: PeerPublish[] = [];
+  for (let round = 0; round < rounds; round++) {
+    for (let count = 0; count < oursPerRound; count++) {
+      const candidates = newPoints();
+      samples.changed.push((await measure(() => publisher.publish(candidates, now))).sample);
+      samples.unchanged.push((await measure(() => publisher.publish(candidates, now))).sample);
+      samples.bare.push((await measure(() => signBare(descriptorBytes))).sample);
+    }
+    peerSamples.push(await peer.publish());
+    now += hourSeconds;
+    const candidates = newPoints();
+    samples.newHour.push((await measure(() => publisher.publish(candidates, now))).sample);
+  }
+  return {
+    changed: medianOf(samples.changed),
+    unchanged: medianOf(samples.unchanged),
+    newHour: medianOf(samples.newHour),
+    bare: medianOf(samples.bare),
+    peer: medianOf(peerSamples),
+    peerRestCpuMs: median(peerSamples.map(({ cpuMs, countersCpuMs }) => cpuMs - countersCpuMs)),
+  };
+}
+
+/** First publishes, each of a process of its own, ours and OnionBalance's in turn. */
+async function measureCold(fixturePath: string, rounds: number): Promise<{ ours: Sample; peer: Sample }> {
+  const ours: Sample[] = [];
+  const peers: Sample[] = [];
+  for (let round = 0; round < rounds; round++) {
+    const { stdout } = await run(process.execPath, [coldProgram, fixturePath]);
+    ours.push(JSON.parse(stdout) as Sample);
+    const peer = await startPeer(fixturePath);
+    peers.push(await peer.publish());
+    peer.stop();
+  }
+  return { ours: medianOf(ours), peer: medianOf(peers) };
+}
+
+export async function benchPublish(options: {
+  readonly fixture: Fixture;
+  readonly fixturePath: string;
+  readonly random: SeededRandom;
+  readonly peer: Peer;
+  readonly rounds: number;
+}): Promise<Row[]> {
+  const { fixture, fixturePath, random, peer, rounds } = options;
+  const warm = await measureWarm(fixture, random, peer, rounds);
+  const cold = await measureCold(fixturePath, rounds);
+  return [
+    { what: 'publish, warm', ours: warm.changed, peer: warm.peer, goal: { timesFaster: 20 } },
+    { what: 'publish, cold', ours: cold.ours, peer: cold.peer, goal: { timesFaster: 8 } },
+    {
+      what: `publish, warm, against its ${publishSignatures} bare signatures`,
+      ours: warm.changed,
+      peer: warm.bare,
+      goal: { timesTheCost: 2.5 },
+    },
+    {
+      what: 'publish, warm, OnionBalance without its revision counters',
+      ours: warm.changed,
+      peer: { cpuMs: warm.peerRestCpuMs, wallMs: warm.peerRestCpuMs },
+    },
+    { what: 'publish, warm, unchanged introduction points', ours: warm.unchanged, peer: warm.peer },
+    { what: 'publish, warm, first of an hour', ours: warm.newHour, peer: warm.peer },
+  ];
+}

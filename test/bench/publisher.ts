@@ -1,0 +1,69 @@
+/** Our side of the benchmark: `createSealer`, as the cycle calls it, with a signer that holds a key file as `signer/file` does. */
+import {
+  blindedKey,
+  parseSecretKeyFile,
+  revisionKey,
+  signBlinded,
+  type BlindedKey,
+  type IntroPoint,
+  type TimePeriod,
+} from '../../core/onion/index.ts';
+import {
+  createSealer,
+  volatileRevisions,
+  type Candidate,
+  type Sealed,
+  type Signer,
+} from '../../core/pipeline/index.ts';
+import { systemRandom } from '../../core/runtime/index.ts';
+import { consensusOf, features, fromBase64, type Fixture } from './fixture.ts';
+
+function keyFileSigner(secretKeyFile: Uint8Array): Signer {
+  const master = parseSecretKeyFile(secretKeyFile);
+  const blinded = new Map<string, BlindedKey>();
+  const blindedFor = (period: TimePeriod): BlindedKey => {
+    const name = `${period.number}/${period.lengthMinutes}`;
+    const key = blinded.get(name) ?? blindedKey(master, period);
+    blinded.set(name, key);
+    return key;
+  };
+  return {
+    publicKey: master.publicKey,
+    sign: async (period, message) => signBlinded(blindedFor(period), message),
+    revisionKey: async (period) => revisionKey(blindedFor(period)),
+  };
+}
+
+/** Introduction points as the merge step passes them on. */
+export function candidatesOf(introPoints: readonly IntroPoint[]): Candidate[] {
+  return introPoints.map((introPoint, index) => ({
+    id: `${index}`,
+    head: `node/${index >> 1}`,
+    node: 'node',
+    provenance: 'service',
+    introPoint,
+    features,
+  }));
+}
+
+export interface Publisher {
+  /** One publish: both descriptors, signed, and the HSDirs that they go to. `now` in Unix seconds. */
+  publish(candidates: readonly Candidate[], now: number): Promise<Sealed>;
+}
+
+/** Loads key and consensus; nothing is derived yet. */
+export function createPublisher(fixture: Fixture): Publisher {
+  const consensus = consensusOf(fixture);
+  const sealer = createSealer({
+    signer: keyFileSigner(fromBase64(fixture.secretKeyFile)),
+    revisions: volatileRevisions(),
+    random: systemRandom,
+  });
+  return {
+    publish: async (candidates, now) => {
+      const placement = sealer.place(consensus, 1);
+      const merged = { sets: [candidates] };
+      return (await sealer.seal({ merged, placement, consensus, epoch: 0, now, clients: [] })).sealed;
+    },
+  };
+}
