@@ -4,9 +4,11 @@ import * as v from 'valibot';
 import { ChimeraError } from '../errors.ts';
 import { isSecretName, redacted } from '../runtime/index.ts';
 
-/** `head` for `heads`: near enough to be meant. */
+/** `heads` for `head` or `haeds`, `state_directory` for `state_dir`: near enough to be meant. */
 export function nearest(name: string, known: readonly string[]): string | undefined {
   if (known.length === 0) return undefined;
+  const longer = known.filter((one) => name.length >= 4 && one.startsWith(name));
+  if (longer.length === 1) return longer[0];
   const best = closest(name, known);
   return distance(name, best) <= Math.max(2, Math.floor(name.length / 3)) ? best : undefined;
 }

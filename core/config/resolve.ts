@@ -117,7 +117,9 @@ export async function resolveConfig(
     owners.set(plugin.section, plugin);
     sections[plugin.section] = v.optional(plugin.options as unknown as v.GenericSchema<Table>, {}) as v.GenericSchema;
   }
-  const value = overlay(presetDefaults(preset), loaded.value);
+  // A plugin that was left out takes the preset's defaults for its table with it.
+  const defaults = Object.entries(presetDefaults(preset)).filter(([name]) => name in coreSections || name in sections);
+  const value = overlay(Object.fromEntries(defaults), loaded.value);
   const checked = checkConfig(v.strictObject({ ...coreSections, ...sections }), value, file) as CoreConfig & Table;
   const options = new Map<string, unknown>();
   for (const [section, plugin] of owners) options.set(plugin.name, checked[section]);
