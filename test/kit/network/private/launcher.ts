@@ -37,10 +37,17 @@ export interface PrivateNetworkOptions {
   readonly signal?: AbortSignal;
 }
 
+export interface PrivateTor extends TorInstance {
+  readonly cookiePath: string;
+  /** The id of its process while it runs. */
+  readonly pid: number | undefined;
+}
+
 export interface PrivateNetwork extends TorNetwork {
   readonly kind: 'real';
+  addTor(options: AddTorOptions): Promise<PrivateTor>;
   /** The authorities and relays. */
-  readonly relays: readonly TorInstance[];
+  readonly relays: readonly PrivateTor[];
   readonly directory: string;
   /** The ids of all running processes of the network. */
   readonly pids: readonly number[];
@@ -134,7 +141,7 @@ class Network implements PrivateNetwork {
     }
   }
 
-  async addTor({ name, socks = false, config = {} }: AddTorOptions): Promise<TorInstance> {
+  async addTor({ name, socks = false, config = {} }: AddTorOptions): Promise<PrivateTor> {
     this.#refuseWhenStopped();
     const [controlPort, socksPort] = (await freePorts(this.#runtime, 2)) as [number, number];
     const endpoint = socks ? { host: '127.0.0.1', port: socksPort } : undefined;

@@ -1,0 +1,82 @@
+/** Chimera: `chimera run` as its user runs it, a built program with a configuration file, in each identity mode. */
+import { fileURLToPath } from 'node:url';
+import { formatEndpoint, type ChildProcess, type Endpoint, type Runtime } from '../../../core/runtime/index.ts';
+import { processUsage, type PrivateNetwork } from '../../kit/network/private/index.ts';
+import { openHeadSite } from './head-site.ts';
+import { addTors, makeMaster, startBackends } from './onionbalance.ts';
+import type { Head, Publisher } from './publisher.ts';
+
+export const chimeraPresets = ['stable', 'standalone', 'shared-identity'] as const;
+export type ChimeraPreset = (typeof chimeraPresets)[number];
+
+const program = fileURLToPath(new URL('../../../dist/core/cli/main.js', import.meta.url));
+/** As often as OnionBalance fetches with --is-testnet. */
+const refreshSeconds = 20;
+
+interface Heads {
+  readonly heads: readonly Head[];
+  /** The configuration's tables for them. */
+  readonly tables: Readonly<Record<string, unknown>>;
+  close(): Promise<void>;
+}
+
+export async function createChimera(
+  runtime: Runtime,
+  network: PrivateNetwork,
+  directory: string,
+  preset: ChimeraPreset,
+): Promise<Publisher> {
+  const master = await makeMaster(runtime, directory);
+  const prefix = `${preset}-head`;
+  const uploader = await network.addTor({ name: `${preset}-tor` });
+  let heads: Heads;
+  if (preset === 'standalone') {
+    const backends = await startBackends(runtime, network, prefix, 3, master.address);
+    const tables = { backends: { addresses: backends.addresses, refresh_interval_secs: refreshSeconds } };
+    heads = { ...backends, tables };
+  } else {
+    heads = await ownHeads(network, prefix);
+  }
+  const configPath = `${directory}/chimera.json`;
+  await runtime.store.write(
+    configPath,
+    JSON.stringify({
+      preset,
+      node: { id: preset, state_directory: `${directory}/state` },
+      master: { identity_key_path: master.keyPath },
+      tor: { control: formatEndpoint(uploader.control) },
+      ...heads.tables,
+    }),
+  );
+  let child: ChildProcess | undefined;
+  return {
+    name: `chimera ${preset}`,
+    master: master.address,
+    heads: heads.heads,
+    uploader,
+    start: async () => {
+      child = await runtime.processes.start(process.execPath, [program, 'run', '--config', configPath], {
+        cwd: directory,
+      });
+    },
+    stop: async () => {
+      child?.kill('SIGTERM');
+      await child?.ended;
+      await heads.close();
+    },
+    usage: async () => (child === undefined ? undefined : processUsage(runtime, child.pid)),
+    output: () => child?.output() ?? '',
+  };
+}
+
+/** Tors in which Chimera makes the heads itself. */
+async function ownHeads(network: PrivateNetwork, prefix: string): Promise<Heads> {
+  const heads = await addTors(network, prefix, 3);
+  const site = await openHeadSite(heads);
+  const controls = heads.map(({ tor }) => formatEndpoint(tor.control));
+  return {
+    heads,
+    tables: { heads: { controls, target: formatEndpoint(site.endpoint as Endpoint) } },
+    close: async () => site.close(),
+  };
+}
