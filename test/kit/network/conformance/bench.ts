@@ -71,7 +71,7 @@ export class Bench {
     return this.subject.within(promise, limitMs);
   }
 
-  /** Asks until the answer is given. */
+  /** Asks until the answer is given; the longer the limit, the less often. */
   async until<T>(ask: () => Promise<T | undefined>, limitMs = 60_000): Promise<T> {
     const { clock } = this.subject.runtime;
     const end = clock.monotonic() + limitMs;
@@ -79,7 +79,7 @@ export class Bench {
       const answer = await ask();
       if (answer !== undefined) return answer;
       if (clock.monotonic() > end) throw new Error(`nothing came within ${limitMs} ms: ${ask.toString()}`);
-      await this.subject.pass(200);
+      await this.subject.pass(Math.max(200, limitMs / 300));
     }
   }
 
@@ -224,7 +224,12 @@ export class Bench {
   }
 
   /** A descriptor of `master` for a slot, as a publisher of the merged kind makes it, with a revision above all before. */
-  async encode(master: MasterKey, slot: DescriptorSlot, introPoints: readonly IntroPoint[]): Promise<string> {
+  async encode(
+    master: MasterKey,
+    slot: DescriptorSlot,
+    introPoints: readonly IntroPoint[],
+    wantedRevision?: bigint,
+  ): Promise<string> {
     const { random } = this.subject.runtime;
     const blinded = blindedKey(master, slot.period);
     const material = await createMaterial({
@@ -234,8 +239,8 @@ export class Bench {
       sign: async (body) => signBlinded(blinded, body),
     });
     const key = Buffer.from(blinded.publicKey).toString('hex');
-    const revision = (this.#lastRevisions.get(key) ?? 2n ** 34n) + 1n;
-    this.#lastRevisions.set(key, revision);
+    const revision = wantedRevision ?? (this.#lastRevisions.get(key) ?? 2n ** 34n) + 1n;
+    if (wantedRevision === undefined) this.#lastRevisions.set(key, revision);
     return encodeDescriptor(material, {
       subcredential: subcredential(master.publicKey, blinded.publicKey),
       revision,

@@ -310,7 +310,8 @@ export class ControlCommands {
       clients: clients.map(({ key }) => key),
     });
     if (address === undefined) return ['550 Onion address collision'];
-    if (!flags.has('detach')) this.#ownServices.add(address);
+    if (flags.has('detach')) this.#tor.services.detached.add(address);
+    else this.#ownServices.add(address);
     const secret = encodeBase64(parsed.master.expandedSecret);
     return [
       `250-ServiceID=${address}`,
@@ -340,9 +341,8 @@ export class ControlCommands {
   #delOnion(argument: string): readonly string[] {
     const address = onionOrUndefined(argument);
     if (address === undefined) return ['512 Malformed Onion Service id'];
-    const service = this.#tor.services.get(address);
-    const ownedElsewhere = service?.config.directory !== undefined;
-    if (service === undefined || ownedElsewhere) return ['552 Unknown Onion Service id'];
+    const known = this.#ownServices.has(address) || this.#tor.services.detached.has(address);
+    if (!known) return ['552 Unknown Onion Service id'];
     this.#ownServices.delete(address);
     this.#tor.services.remove(address);
     return ok;

@@ -106,7 +106,7 @@ function lookUp(context: TorContext, tor: ControlledTor, key: string, ownService
     case 'onions/current':
       return ownServices.join('\r\n');
     case 'onions/detached':
-      return '';
+      return [...tor.services.detached].join('\r\n');
     case 'config-text':
       return context.configuration.lines
         .map(([name, value]) => `${name} ${value}\n`)

@@ -8,6 +8,8 @@ import { loadServiceKey, readServiceConfigs, type ServiceConfig } from './servic
 export class OnionServices {
   readonly #tor: TorContext;
   readonly #services = new Map<OnionAddress, OnionService>();
+  /** Services of ADD_ONION that belong to no connection. */
+  readonly detached = new Set<OnionAddress>();
 
   constructor(tor: TorContext) {
     this.#tor = tor;
@@ -62,6 +64,7 @@ export class OnionServices {
   remove(address: OnionAddress): void {
     this.#services.get(address)?.remove();
     this.#services.delete(address);
+    this.detached.delete(address);
   }
 
   consensusChanged(): void {
