@@ -33,6 +33,7 @@ export const errorCodes = {
   AUTHORIZED_CLIENTS: 'the list of authorized clients is empty, too long or malformed',
   HEADS_DIRECTORY: 'the directory of a head cannot be prepared or read',
   HEADS_REFUSED: 'tor refuses the onion service of a head',
+  MESH_TOO_LARGE: 'a message or record for the mesh is larger than it may be',
   MASTER_KEY_UNREADABLE: 'the master key file is missing or may not be read',
   // core/config
   CONFIG_INVALID: 'a setting in the configuration is unknown or has a bad value',

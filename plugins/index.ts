@@ -1,10 +1,12 @@
 /** The plugins that ship and can be named in a configuration's `plugins.add`. */
 import type { AnyPlugin } from '../core/engine/index.ts';
 import backends from './backends/index.ts';
+import electionPriority from './election/priority/index.ts';
 import headsDisposable from './heads/disposable/index.ts';
 import headsRegistry from './heads/registry/index.ts';
 import headsShared from './heads/shared/index.ts';
 import mergeFairShare from './merge/fair-share/index.ts';
+import mesh from './mesh/index.ts';
 import publish from './publish/index.ts';
 import restrictedDiscovery from './restricted-discovery/index.ts';
 import schedule from './schedule/index.ts';
@@ -13,10 +15,12 @@ import tor from './tor/index.ts';
 
 const all: readonly AnyPlugin[] = [
   backends,
+  electionPriority,
   headsDisposable,
   headsRegistry,
   headsShared,
   mergeFairShare,
+  mesh,
   publish,
   restrictedDiscovery,
   schedule,

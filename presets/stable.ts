@@ -3,6 +3,7 @@
  * Alone it is a service on one machine; with a transport and the mesh it is a cluster.
  */
 import { definePreset } from '../core/config/preset.ts';
+import electionPriority from '../plugins/election/priority/index.ts';
 import headsDisposable from '../plugins/heads/disposable/index.ts';
 import headsRegistry from '../plugins/heads/registry/index.ts';
 import mergeFairShare from '../plugins/merge/fair-share/index.ts';
@@ -16,5 +17,15 @@ import { stable } from '../strategies/stable.ts';
 export default definePreset({
   name: 'stable',
   summary: 'All healthy heads are live; the descriptor changes only when they do.',
-  plugins: [tor, signerFile, headsRegistry, headsDisposable, strategyPlugin(stable), mergeFairShare, publish, schedule],
+  plugins: [
+    tor,
+    signerFile,
+    headsRegistry,
+    headsDisposable,
+    electionPriority,
+    strategyPlugin(stable),
+    mergeFairShare,
+    publish,
+    schedule,
+  ],
 });

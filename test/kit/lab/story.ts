@@ -214,7 +214,7 @@ class Lab {
       tor: { ...settings.tor, control: formatEndpoint(tor.control) },
       heads: { ...settings.heads, target: formatEndpoint(site.endpoint) },
       election: { ...settings.election, priority: 10 * (this.nodes.length + 1) },
-      plugins: { remove: ['heads/registry'], add: ['mesh', 'election/priority'] },
+      plugins: { remove: ['heads/registry'], add: ['mesh'] },
     };
     const loaded = { file: undefined, directory: this.options.directory, value };
     const resolved = await resolveConfig(loaded, shipped, preset);
