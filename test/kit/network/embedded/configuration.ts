@@ -1,8 +1,9 @@
 /**
- * A tor's options: what its torrc said, and what SETCONF changed since. Only the options that the simulated network acts
- * upon have defaults here; others that a lab may set are taken and given back.
+ * A tor's options: what its torrc said, and what SETCONF changed since. The options that the simulated network acts upon, or
+ * that controllers ask for, have their kinds and defaults here; the others are taken and given back.
  */
 import type { TorrcOptions } from '../network.ts';
+import { torrcOptionNames } from './torrc-options.ts';
 
 export type OptionLine = readonly [name: string, value: string];
 
@@ -77,7 +78,7 @@ const rules: Readonly<Record<string, OptionRule>> = {
   ...Object.fromEntries(serviceOptions.map((name) => [name, { kind: 'lines' } as const])),
 };
 
-const canonicalNames = new Map(Object.keys(rules).map((name) => [name.toLowerCase(), name]));
+const canonicalNames = new Map([...torrcOptionNames, ...Object.keys(rules)].map((name) => [name.toLowerCase(), name]));
 const serviceNames = new Set<string>(serviceOptions);
 
 /** What a refused change answers. */
@@ -113,7 +114,7 @@ export class Configuration {
   constructor(torrc: TorrcOptions) {
     this.#torrc = Object.entries(torrc).flatMap(([name, value]) => {
       const canonical = canonicalOption(name);
-      if (canonical === undefined) throw new Error(`the embedded network knows no torrc option ${name}`);
+      if (canonical === undefined) throw new Error(`tor knows no torrc option ${name}`);
       return (typeof value === 'string' ? [value] : value).map((item): OptionLine => {
         const refusal = refuseValue(canonical, item);
         if (refusal !== undefined) throw new Error(refusal);
