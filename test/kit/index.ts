@@ -3,6 +3,8 @@
  * and laws and conformance suites for plugins of one's own. The suites need vitest and fast-check.
  */
 export * from './lab/story.ts';
+export * from './laws/arbitraries.ts';
+export * from './laws/merge-policy.ts';
 export * from './network/embedded/index.ts';
 export * from './network/network.ts';
 export * from './network/private/index.ts';
