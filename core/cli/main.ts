@@ -1,11 +1,12 @@
 #!/usr/bin/env node
 /** The executable `chimera`. A command is one module in commands/ and one line here. */
 import { registerDebug } from './commands/debug/index.ts';
+import { registerImportOnionbalance } from './commands/import-onionbalance.ts';
 import { registerLab } from './commands/lab.ts';
 import { registerRun } from './commands/run.ts';
 import { runProgram } from './program.ts';
 
 process.exitCode = await runProgram({
-  commands: [registerRun, registerLab, registerDebug],
+  commands: [registerRun, registerLab, registerImportOnionbalance, registerDebug],
   arguments: process.argv.slice(2),
 });

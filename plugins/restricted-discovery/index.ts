@@ -7,6 +7,7 @@ import * as v from 'valibot';
 import { nonEmpty } from '../../core/config/schema.ts';
 import { definePlugin, restrictedDiscoveryContract } from '../../core/engine/index.ts';
 import { ChimeraError } from '../../core/errors.ts';
+import { parseAuthorizedClient } from '../../core/onion/index.ts';
 import type { Store } from '../../core/runtime/index.ts';
 
 const options = v.strictObject({
@@ -17,26 +18,6 @@ const options = v.strictObject({
 /** What 18 to 20 introduction points leave room for in a descriptor of 50,000 bytes. */
 const maximumClients = 112;
 const largestFile = 4_096;
-const alphabet = 'abcdefghijklmnopqrstuvwxyz234567';
-
-/** The 32 bytes of a base32 text without padding; undefined when it is something else. */
-function keyOf(text: string): Uint8Array | undefined {
-  if (!/^[a-z2-7]{52}$/i.test(text)) return undefined;
-  const key = new Uint8Array(32);
-  let bits = 0;
-  let value = 0;
-  let written = 0;
-  for (const letter of text.toLowerCase()) {
-    value = ((value << 5) | alphabet.indexOf(letter)) & 0xfff;
-    bits += 5;
-    if (bits >= 8 && written < key.length) {
-      bits -= 8;
-      key[written++] = (value >>> bits) & 0xff;
-    }
-  }
-  return key;
-}
-
 /** Reads all `*.auth` files of a directory; sorted by name. Rejects with AUTHORIZED_CLIENTS, naming the file. */
 export async function readAuthorizedClients(store: Store, directory: string): Promise<Uint8Array[]> {
   const names = (await store.list(directory)).filter((name) => name.endsWith('.auth'));
@@ -49,10 +30,12 @@ export async function readAuthorizedClients(store: Store, directory: string): Pr
   const clients: Uint8Array[] = [];
   for (const name of names) {
     const bytes = await store.read(`${directory}/${name}`);
-    const text = bytes === undefined || bytes.length > largestFile ? '' : new TextDecoder().decode(bytes).trim();
-    const key = keyOf(/^descriptor:x25519:(\S+)$/.exec(text)?.[1] ?? '');
-    if (key === undefined) throw wrong(`${directory}/${name} is not an authorized client`);
-    clients.push(key);
+    const text = bytes === undefined || bytes.length > largestFile ? '' : new TextDecoder().decode(bytes);
+    try {
+      clients.push(parseAuthorizedClient(text));
+    } catch {
+      throw wrong(`${directory}/${name} is not an authorized client`);
+    }
   }
   return clients;
 }
