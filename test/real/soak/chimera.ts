@@ -28,7 +28,8 @@ export async function createChimera(
 ): Promise<Publisher> {
   const master = await makeMaster(runtime, directory);
   const prefix = `${preset}-head`;
-  const uploader = await network.addTor({ name: `${preset}-tor` });
+  // Watching backends takes a SOCKS port.
+  const uploader = await network.addTor({ name: `${preset}-tor`, socks: preset === 'standalone' });
   let heads: Heads;
   if (preset === 'standalone') {
     const backends = await startBackends(runtime, network, prefix, 3, master.address);

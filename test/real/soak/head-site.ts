@@ -5,7 +5,7 @@
  */
 import { readFile, readdir, readlink } from 'node:fs/promises';
 import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
 import type { Endpoint } from '../../../core/runtime/index.ts';
 import type { Head } from './publisher.ts';
 
@@ -17,7 +17,7 @@ export interface HeadSite {
 export async function openHeadSite(heads: readonly Head[]): Promise<HeadSite> {
   const server = createServer((request, response) => {
     const answer = (name: string): void => void response.end(`${name}\n`);
-    headBehind(heads, request.socket.remotePort ?? 0).then(answer, () => answer('unknown'));
+    headBehind(heads, request.socket).then(answer, () => answer('unknown'));
   });
   await new Promise<void>((resolve) => {
     server.listen(0, '127.0.0.1', resolve);
@@ -34,9 +34,9 @@ export async function openHeadSite(heads: readonly Head[]): Promise<HeadSite> {
 /** The kernel's table may skip a line while others come and go, so a connection that is not found is looked for again. */
 const looks = 3;
 
-async function headBehind(heads: readonly Head[], port: number): Promise<string> {
+async function headBehind(heads: readonly Head[], accepted: Socket): Promise<string> {
   for (let look = 0; look < looks; look++) {
-    const inode = await inodeOf(port);
+    const inode = await inodeOf(accepted);
     if (inode === undefined) continue;
     for (const { name, tor } of heads) {
       if (tor.pid !== undefined && (await holds(tor.pid, inode))) return name;
@@ -45,11 +45,13 @@ async function headBehind(heads: readonly Head[], port: number): Promise<string>
   return 'unknown';
 }
 
-/** The inode of the loopback connection whose own port this is. */
-async function inodeOf(port: number): Promise<string | undefined> {
-  const local = `0100007F:${port.toString(16).toUpperCase().padStart(4, '0')}`;
+/** The inode of the other end of an accepted loopback connection. */
+async function inodeOf({ localPort = 0, remotePort = 0 }: Socket): Promise<string | undefined> {
+  const end = (port: number): string => `0100007F:${port.toString(16).toUpperCase().padStart(4, '0')}`;
   const lines = (await readFile('/proc/net/tcp', 'utf8')).split('\n');
-  return lines.map((line) => line.trim().split(/\s+/)).find((fields) => fields[1] === local)?.[9];
+  const fields = lines.map((line) => line.trim().split(/\s+/));
+  // Both ends count: a port may at the same time belong to a connection elsewhere.
+  return fields.find(([, local, remote]) => local === end(remotePort) && remote === end(localPort))?.[9];
 }
 
 async function holds(pid: number, inode: string): Promise<boolean> {

@@ -104,6 +104,15 @@ export async function runSoak(runtime: Runtime, options: SoakOptions): Promise<S
     await Promise.all(clients.map((client) => client.ready(10_000)));
     await Promise.all(subjects.map((subject) => untilReachable(runtime, subject, progress)));
 
+    // What they learned while the services came up, they forget: a descriptor of the first seconds may lack a head.
+    await Promise.all(
+      subjects.map(async ({ client }) => {
+        const control = clientOf(runtime, client);
+        clients.push(control);
+        await control.ready(10_000);
+        await control.signal('NEWNYM');
+      }),
+    );
     progress(`recording for ${options.minutes} min`);
     const machine = await measureMachine(runtime, network);
     const usageBefore = await Promise.all(publishers.map((publisher) => publisher.usage()));
