@@ -34,12 +34,17 @@ export function summarize(requests: readonly Request[], heads: readonly string[]
 function longestOutage(ordered: readonly Request[]): number {
   let longest = 0;
   let since: number | undefined;
+  let end = 0;
   for (const { at, seconds, head } of ordered) {
-    if (head === undefined) since ??= at;
-    if (since !== undefined) longest = Math.max(longest, head === undefined ? at + seconds - since : at - since);
-    if (head !== undefined) since = undefined;
+    if (head === undefined) {
+      since ??= at;
+      end = at + seconds;
+    } else if (since !== undefined) {
+      longest = Math.max(longest, at - since);
+      since = undefined;
+    }
   }
-  return longest;
+  return since === undefined ? longest : Math.max(longest, end - since);
 }
 
 function percent(part: number, whole: number): number {

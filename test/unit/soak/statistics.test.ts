@@ -9,9 +9,9 @@ const bad = (at: number, seconds = 10): Request => ({ at, seconds, head: undefin
 
 describe('summarize', () => {
   it('counts failures and shares, a head that served nothing included', () => {
-    const summary = summarize([good(0, 'a'), good(1, 'a', 2), bad(2), good(3, 'b')], ['a', 'b', 'c']);
-    expect(summary).toMatchObject({ requests: 4, failed: 1, failedPercent: 25, medianSeconds: 0.5, worstSeconds: 2 });
-    expect(summary.sharesPercent).toEqual({ a: (2 / 3) * 100, b: (1 / 3) * 100, c: 0 });
+    const summary = summarize([good(0, 'a'), good(1, 'a', 2), bad(2), good(3, 'b'), good(4, 'a')], ['a', 'b', 'c']);
+    expect(summary).toMatchObject({ requests: 5, failed: 1, failedPercent: 20, medianSeconds: 0.5, worstSeconds: 2 });
+    expect(summary.sharesPercent).toEqual({ a: 75, b: 25, c: 0 });
   });
 
   it('measures an outage from its first failure to the next request that succeeds, in order of their start', () => {
