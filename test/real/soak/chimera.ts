@@ -1,15 +1,16 @@
 /** Chimera: `chimera run` as its user runs it, a built program with a configuration file, in each identity mode. */
 import { fileURLToPath } from 'node:url';
-import { formatEndpoint, type ChildProcess, type Endpoint, type Runtime } from '../../../core/runtime/index.ts';
-import { processUsage, type PrivateNetwork } from '../../kit/network/private/index.ts';
+import { formatEndpoint, type Endpoint, type Runtime } from '../../../core/runtime/index.ts';
+import type { PrivateNetwork } from '../../kit/network/private/index.ts';
 import { openHeadSite } from './head-site.ts';
 import { addTors, makeMaster, startBackends } from './onionbalance.ts';
+import { createProgram } from './program.ts';
 import type { Head, Publisher } from './publisher.ts';
 
 export const chimeraPresets = ['stable', 'standalone', 'shared-identity'] as const;
 export type ChimeraPreset = (typeof chimeraPresets)[number];
 
-const program = fileURLToPath(new URL('../../../dist/core/cli/main.js', import.meta.url));
+const main = fileURLToPath(new URL('../../../dist/core/cli/main.js', import.meta.url));
 /** As often as OnionBalance fetches with --is-testnet. */
 const refreshSeconds = 20;
 
@@ -49,24 +50,17 @@ export async function createChimera(
       ...heads.tables,
     }),
   );
-  let child: ChildProcess | undefined;
+  const program = createProgram(runtime, process.execPath, [main, 'run', '--config', configPath], directory);
   return {
+    ...program,
     name: `chimera ${preset}`,
     master: master.address,
     heads: heads.heads,
     uploader,
-    start: async () => {
-      child = await runtime.processes.start(process.execPath, [program, 'run', '--config', configPath], {
-        cwd: directory,
-      });
-    },
     stop: async () => {
-      child?.kill('SIGTERM');
-      await child?.ended;
+      await program.stop('SIGTERM');
       await heads.close();
     },
-    usage: async () => (child === undefined ? undefined : processUsage(runtime, child.pid)),
-    output: () => child?.output() ?? '',
   };
 }
 

@@ -1,10 +1,11 @@
 /** OnionBalance, Debian's package, in front of three backends that an operator would have set up for it. */
 import { encodeSecretKeyFile, addressOfKey, masterKeyFromSeed, type OnionAddress } from '../../../core/onion/index.ts';
-import type { ChildProcess, Endpoint, Runtime } from '../../../core/runtime/index.ts';
-import { processUsage, type PrivateNetwork, type PrivateTor } from '../../kit/network/private/index.ts';
+import type { Endpoint, Runtime } from '../../../core/runtime/index.ts';
+import type { PrivateNetwork, PrivateTor } from '../../kit/network/private/index.ts';
 import { startBackend } from '../../kit/lab/backend.ts';
 import { openSite } from '../../kit/lab/site.ts';
 import { createTorClient } from '../../../plugins/tor/index.ts';
+import { createProgram } from './program.ts';
 import type { Head, Publisher } from './publisher.ts';
 
 export interface Backends {
@@ -81,27 +82,23 @@ export async function createOnionBalance(
     `${directory}/config.yaml`,
     `services:\n- key: ${master.keyPath}\n  instances:\n${instances}`,
   );
-  let child: ChildProcess | undefined;
+  const { host, port } = uploader.control as { host: string; port: number };
+  const program = createProgram(
+    runtime,
+    'onionbalance',
+    ['--is-testnet', '-v', 'info', '-i', host, '-p', String(port), '-c', `${directory}/config.yaml`],
+    directory,
+  );
   return {
+    ...program,
     name: 'onionbalance',
     master: master.address,
     heads: backends.heads,
     uploader,
-    start: async () => {
-      const { host, port } = uploader.control as { host: string; port: number };
-      child = await runtime.processes.start(
-        'onionbalance',
-        ['--is-testnet', '-v', 'info', '-i', host, '-p', String(port), '-c', `${directory}/config.yaml`],
-        { cwd: directory },
-      );
-    },
     stop: async () => {
       // SIGTERM does not end it.
-      child?.kill('SIGKILL');
-      await child?.ended;
+      await program.stop('SIGKILL');
       await backends.close();
     },
-    usage: async () => (child === undefined ? undefined : processUsage(runtime, child.pid)),
-    output: () => child?.output() ?? '',
   };
 }

@@ -1,0 +1,55 @@
+/** The short form of `npm run soak:real`: a minute of it, the same clients, the same kill at the end. */
+import { beforeAll, expect, it } from 'vitest';
+import { systemRuntime } from '../../../core/runtime/index.ts';
+import { describeReal } from '../require.ts';
+import { runSoak, type PublisherReport, type SoakReport } from './soak.ts';
+import { table } from './table.ts';
+
+const chimera = ['chimera stable', 'chimera standalone', 'chimera shared-identity'];
+
+describeReal('publishers side by side', ['tor', 'curl', 'onionbalance'], () => {
+  let report: SoakReport;
+  const said: string[] = [];
+
+  beforeAll(async () => {
+    report = await runSoak(systemRuntime(), {
+      publishers: ['onionbalance', 'stable', 'standalone', 'shared-identity', 'plain'],
+      minutes: 1,
+      killLimitSeconds: 60,
+      progress: (text) => said.push(text),
+    }).catch((error: unknown) => {
+      process.stderr.write(`${said.join('\n')}\n`);
+      throw error;
+    });
+    process.stdout.write(`\n${table(report)}\n`);
+  }, 480_000);
+
+  function of(name: string): PublisherReport {
+    return report.publishers.find((publisher) => publisher.name === name) as PublisherReport;
+  }
+
+  it('runs on 20 HSDirs', () => {
+    expect(report.hsdirs).toBe(20);
+  });
+
+  it.each(chimera)('%s serves every visit, with and without a descriptor at hand', (name) => {
+    expect(of(name).visits.requests).toBeGreaterThan(50);
+    expect(of(name).visits.failed).toBe(0);
+    expect(of(name).fresh.failed).toBe(0);
+  });
+
+  it.each(chimera)('%s gives each head the same share of the descriptor', (name) => {
+    const { unknown, ...heads } = of(name).introPoints;
+    expect(Object.values(heads)).toEqual([3, 3, 3]);
+    expect(unknown).toBe(0);
+  });
+
+  it.each(chimera)('%s takes a killed head out of the descriptor', (name) => {
+    expect(of(name).removal?.firstSeconds).toBeDefined();
+  });
+
+  it('lets OnionBalance do its work as well', () => {
+    expect(of('onionbalance').visits.requests).toBeGreaterThan(50);
+    expect(of('onionbalance').visits.failedPercent).toBeLessThan(10);
+  });
+});
