@@ -84,6 +84,8 @@ export const schedule = definePlugin<v.InferOutput<typeof options>>({
       if (outcome === 'refused') return;
       if (outcome === 'unconfirmed') satisfied = failures >= settings.unconfirmed_retries;
       else if (outcome === 'published') satisfied = true;
+      // If it was the upload that failed, some HSDirs may have what the others have not.
+      else if (outcome === 'failed') satisfied = false;
       if (outcome === 'standby') {
         timer?.cancel();
         failures = 0;

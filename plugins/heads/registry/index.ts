@@ -14,7 +14,7 @@ export const headsRegistry = definePlugin({
     host.give(headRegistryContract, {
       set: (reports, source = '') => {
         const before = new Map((bySource.get(source) ?? []).map((report) => [report.head, report.descriptor]));
-        bySource.set(source, reports);
+        bySource.set(source, [...reports]);
         for (const { head, descriptor } of reports) {
           const known = before.get(head);
           before.delete(head);
