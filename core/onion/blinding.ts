@@ -10,8 +10,9 @@ import type { OnionAddress } from './address.ts';
 import { ascii, int8 } from './bytes.ts';
 import { sha3, sha512 } from './hash.ts';
 import type { MasterKey } from './keys.ts';
+import { timesBase, timesPublicPoint } from './multiply.ts';
 import type { TimePeriod } from './period.ts';
-import { clamp, fromLittleEndian, groupOrder, timesBase, timesPublicPoint, toLittleEndian } from './scalar.ts';
+import { clamp, fromLittleEndian, groupOrder, toLittleEndian } from './scalar.ts';
 
 /** A service's key for one time period. */
 export interface BlindedKey {

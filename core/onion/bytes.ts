@@ -75,6 +75,11 @@ export function encodeBase64Unpadded(bytes: Uint8Array): string {
   return text.endsWith('==') ? text.slice(0, -2) : text.endsWith('=') ? text.slice(0, -1) : text;
 }
 
+/** Base64 in the alphabet for URLs and JWK, without padding. */
+export function encodeBase64Url(bytes: Uint8Array): string {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('base64url');
+}
+
 /**
  * Base64, padded or not. `undefined` unless it is the one canonical text of its bytes: a second spelling of a signed
  * value would be a change that the signature does not notice.

@@ -1,31 +1,32 @@
-/** X25519 by node:crypto from and to raw 32-byte keys, and the Ed25519 form of an X25519 key that certificates carry. */
+/**
+ * X25519 by node:crypto from and to raw 32-byte keys (through JWK, as in signature.ts), and the Ed25519 form of an X25519
+ * key that certificates carry.
+ */
 import { createPrivateKey, createPublicKey, diffieHellman } from 'node:crypto';
 import type { KeyObject } from 'node:crypto';
 import { ed25519 } from '@noble/curves/ed25519.js';
+import { encodeBase64Url } from './bytes.ts';
 import { fromLittleEndian, toLittleEndian } from './scalar.ts';
 
-/** RFC 8410: the fixed beginning of PKCS #8 for an X25519 key. */
-const privatePrefix = Buffer.from('302e020100300506032b656e04220420', 'hex');
-/** The raw key is the end of its SubjectPublicKeyInfo. */
-const keyLength = 32;
+const type = { kty: 'OKP', crv: 'X25519' } as const;
 
 const field = ed25519.Point.Fp;
 
 /** The key object of a 32-byte X25519 secret. */
 export function agreementKey(secret: Uint8Array): KeyObject {
-  return createPrivateKey({ key: Buffer.concat([privatePrefix, secret]), format: 'der', type: 'pkcs8' });
+  // Node takes the secret alone, and derives the public half.
+  return createPrivateKey({ key: { ...type, x: '', d: encodeBase64Url(secret) }, format: 'jwk' });
 }
 
 /** The raw public key of an X25519 secret key object. */
 export function agreementPublicKey(key: KeyObject): Uint8Array {
-  return Uint8Array.from(createPublicKey(key).export({ format: 'der', type: 'spki' }).subarray(-keyLength));
+  return Uint8Array.from(Buffer.from(createPublicKey(key).export({ format: 'jwk' }).x ?? '', 'base64url'));
 }
 
 /** The 32-byte shared secret, or `undefined` when the peer's key is one of the few that give everybody the same secret. */
 export function agree(key: KeyObject, peer: Uint8Array): Buffer | undefined {
   try {
-    const x = Buffer.from(peer).toString('base64url');
-    const publicKey = createPublicKey({ key: { kty: 'OKP', crv: 'X25519', x }, format: 'jwk' });
+    const publicKey = createPublicKey({ key: { ...type, x: encodeBase64Url(peer) }, format: 'jwk' });
     return diffieHellman({ privateKey: key, publicKey });
   } catch {
     return undefined;

@@ -6,7 +6,8 @@ import { createPrivateKey, timingSafeEqual } from 'node:crypto';
 import { ChimeraError } from '../errors.ts';
 import { ascii, copyOf, sameBytes } from './bytes.ts';
 import { sha512 } from './hash.ts';
-import { clamp, fromLittleEndian, timesBase } from './scalar.ts';
+import { timesBase } from './multiply.ts';
+import { clamp, fromLittleEndian } from './scalar.ts';
 
 export interface MasterKey {
   /** 32 bytes. */
