@@ -219,7 +219,7 @@ describe('the tree', () => {
     const dead = sources
       .filter((path) => !path.endsWith('.test.ts') && !imported.has(path))
       .filter((path) => !path.endsWith('config.ts'))
-      .filter((path) => !entries.includes(path.replace(/\.ts$/, '')));
+      .filter((path) => !entries.includes(path.split('/').slice(-2).join('/').replace(/\.ts$/, '')));
     expect(dead.filter((path) => !['core/index.ts', 'test/kit/index.ts'].includes(path))).toEqual([]);
   });
 
