@@ -28,11 +28,11 @@ export const defaultRingRules: RingRules = { replicas: 2, spreadStore: 4, spread
 export interface HsdirRing {
   readonly period: TimePeriod;
   readonly relays: readonly Relay[];
-  /** 32 bytes a relay, in ring order. */
-  readonly indexes: Uint8Array;
+  /** The relays' indexes, 32 bytes in hexadecimal: as texts they sort and compare without a buffer each. */
+  readonly indexes: readonly string[];
 }
 
-const indexLength = 32;
+const identityLength = 32;
 const nodePrefix = ascii('node-idx');
 const storePrefix = ascii('store-at-idx');
 
@@ -46,36 +46,17 @@ export function hsIndex(blindedPublicKey: Uint8Array, replica: number, period: T
   return sha3(storePrefix, blindedPublicKey, int8(replica), int8(period.lengthMinutes), int8(period.number));
 }
 
-/** The sorted ring. Costs one hash a relay: keep it, by `createRingCache`. */
+/** The sorted ring. Costs one hash a relay: keep it, by `createRingCache`. Of relays with one identity the last stays. */
 export function buildRing(relays: readonly Relay[], srv: Uint8Array, period: TimePeriod): HsdirRing {
-  const count = relays.length;
-  const input = Buffer.concat([
-    nodePrefix,
-    Buffer.alloc(indexLength),
-    srv,
-    int8(period.number),
-    int8(period.lengthMinutes),
-  ]);
-  const unsorted = Buffer.alloc(count * indexLength);
-  // The first six bytes as a number decide nearly every comparison without touching the buffer.
-  const heads = new Float64Array(count);
-  const order = new Uint32Array(count);
-  relays.forEach((relay, position) => {
+  const [number, length] = [int8(period.number), int8(period.lengthMinutes)];
+  const input = Buffer.concat([nodePrefix, Buffer.alloc(identityLength), srv, number, length]);
+  const relayAt = new Map<string, Relay>();
+  for (const relay of relays) {
     input.set(relay.ed25519, nodePrefix.length);
-    unsorted.set(hash('sha3-256', input, 'buffer'), position * indexLength);
-    heads[position] = unsorted.readUIntBE(position * indexLength, 6);
-    order[position] = position;
-  });
-  const at = (position: number): Buffer => unsorted.subarray(position * indexLength, (position + 1) * indexLength);
-  order.sort((left, right) => (heads[left] ?? 0) - (heads[right] ?? 0) || Buffer.compare(at(left), at(right)));
-  const indexes = Buffer.alloc(count * indexLength);
-  const sorted: Relay[] = [];
-  order.forEach((from, to) => {
-    indexes.set(at(from), to * indexLength);
-    const relay = relays[from];
-    if (relay !== undefined) sorted.push(relay);
-  });
-  return { period, relays: sorted, indexes };
+    relayAt.set(hash('sha3-256', input, 'hex'), relay);
+  }
+  const indexes = [...relayAt.keys()].sort();
+  return { period, relays: indexes.map((index) => relayAt.get(index) as Relay), indexes };
 }
 
 /** How many rings are kept of one relay list: the two slots of now, and those of the next consensus. */
@@ -99,13 +80,12 @@ export function createRingCache(): (relays: readonly Relay[], srv: Uint8Array, p
 }
 
 /** Position of the first index >= `target`; the ring's length when there is none. */
-function firstAtOrAfter(ring: HsdirRing, target: Uint8Array): number {
+function firstAtOrAfter({ indexes }: HsdirRing, target: string): number {
   let low = 0;
-  let high = ring.relays.length;
+  let high = indexes.length;
   while (low < high) {
     const middle = (low + high) >>> 1;
-    const index = ring.indexes.subarray(middle * indexLength, (middle + 1) * indexLength);
-    if (Buffer.compare(index, target) < 0) low = middle + 1;
+    if ((indexes[middle] ?? '') < target) low = middle + 1;
     else high = middle;
   }
   return low;
@@ -126,7 +106,8 @@ export function responsibleHsdirsByReplica(
   const chosen = new Set<Relay>();
   const replicas: Relay[][] = [];
   for (let replica = 1; replica <= rules.replicas; replica++) {
-    const start = firstAtOrAfter(ring, hsIndex(blindedPublicKey, replica, period));
+    const target = Buffer.from(hsIndex(blindedPublicKey, replica, period)).toString('hex');
+    const start = firstAtOrAfter(ring, target);
     const found: Relay[] = [];
     for (let step = 0; step < ring.relays.length && found.length < spread; step++) {
       const relay = ring.relays[(start + step) % ring.relays.length];
