@@ -44,7 +44,10 @@ describe('imports point one way', () => {
     ['core/runtime/', ['core/runtime/', 'core/errors.ts']],
     ['core/pipeline/', ['core/pipeline/', 'core/onion/', 'core/runtime/', 'core/errors.ts']],
     ['core/engine/', ['core/engine/', 'core/pipeline/', 'core/onion/', 'core/runtime/', 'core/errors.ts']],
-    ['core/config/', ['core/config/', 'core/engine/', 'core/pipeline/', 'core/runtime/', 'core/errors.ts']],
+    [
+      'core/config/',
+      ['core/config/', 'core/engine/', 'core/pipeline/', 'core/onion/', 'core/runtime/', 'core/errors.ts'],
+    ],
     ['strategies/', ['strategies/', 'core/pipeline/', 'core/runtime/random.ts']],
     [
       'plugins/',

@@ -1,5 +1,7 @@
 /** The schema of what every node has; plugins add their own tables beside it. Field names follow torrc and the operators' habits. */
 import * as v from 'valibot';
+import { messageOf } from '../errors.ts';
+import { parseOnionAddress, type OnionAddress } from '../onion/index.ts';
 import { cycleSteps } from '../pipeline/index.ts';
 import { logLevels } from '../runtime/index.ts';
 
@@ -20,6 +22,19 @@ export const nodeId = v.pipe(
     /^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/,
     'must be 1 to 63 letters, digits, dots, dashes or underscores, starting with a letter or digit',
   ),
+);
+
+/** An onion address in any of its forms; what is wrong with a bad one is in the message. */
+export const onionAddress = v.pipe(
+  nonEmpty,
+  v.rawTransform(({ dataset, addIssue, NEVER }): OnionAddress => {
+    try {
+      return parseOnionAddress(dataset.value);
+    } catch (error) {
+      addIssue({ message: messageOf(error) });
+      return NEVER;
+    }
+  }),
 );
 
 export const coreSections = {

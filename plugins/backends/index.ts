@@ -5,25 +5,12 @@
  *   fetch: at the start · when a time period begins or ends · every refresh_interval_secs (±20 %) · sooner after a failure
  */
 import * as v from 'valibot';
-import { integer, nonEmpty } from '../../core/config/schema.ts';
+import { integer, onionAddress } from '../../core/config/schema.ts';
 import { definePlugin, headRegistryContract, torContract, type TorClient } from '../../core/engine/index.ts';
-import { messageOf } from '../../core/errors.ts';
-import { clientSlot, parseOnionAddress, readOuter, type OnionAddress } from '../../core/onion/index.ts';
+import { clientSlot, readOuter, type OnionAddress } from '../../core/onion/index.ts';
 import type { HeadReport } from '../../core/pipeline/index.ts';
 import { jittered, parseEndpoint, type Clock, type Endpoint, type Random } from '../../core/runtime/index.ts';
 import { watchBackend } from './watch.ts';
-
-const onionAddress = v.pipe(
-  nonEmpty,
-  v.rawTransform(({ dataset, addIssue, NEVER }): OnionAddress => {
-    try {
-      return parseOnionAddress(dataset.value);
-    } catch (error) {
-      addIssue({ message: messageOf(error) });
-      return NEVER;
-    }
-  }),
-);
 
 const options = v.strictObject({
   /** The backends' onion addresses. Each must be an OnionBalance instance of the master address. */

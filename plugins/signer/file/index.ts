@@ -3,7 +3,7 @@
  * stays in this process' memory.
  */
 import * as v from 'valibot';
-import { nonEmpty } from '../../../core/config/schema.ts';
+import { nonEmpty, onionAddress } from '../../../core/config/schema.ts';
 import { definePlugin, masterContract, masterKeyContract, signerContract } from '../../../core/engine/index.ts';
 import { ChimeraError, messageOf } from '../../../core/errors.ts';
 import {
@@ -11,12 +11,12 @@ import {
   blindedKey,
   encodePublicKeyFile,
   encodeSecretKeyFile,
-  parseOnionAddress,
   parseSecretKeyFile,
   revisionKey,
   signBlinded,
   type BlindedKey,
   type MasterKey,
+  type OnionAddress,
   type TimePeriod,
 } from '../../../core/onion/index.ts';
 import type { Store } from '../../../core/runtime/index.ts';
@@ -25,7 +25,7 @@ const options = v.strictObject({
   /** hs_ed25519_secret_key of the service. */
   identity_key_path: nonEmpty,
   /** When given, the key must belong to it. */
-  onion_address: v.optional(nonEmpty),
+  onion_address: v.optional(onionAddress),
 });
 
 /** Reads a master key file; rejects with MASTER_KEY_UNREADABLE or ONION_KEY_FILE, never with the key's bytes in the message. */
@@ -52,17 +52,19 @@ export async function readMasterKey(store: Store, path: string): Promise<MasterK
       ...(error.remedy === undefined ? {} : { remedy: error.remedy }),
       cause: error,
     });
+  } finally {
+    bytes.fill(0);
   }
 }
 
 /** Refuses a key that is not of the address that the operator expects. */
-function checkAddress(key: MasterKey, expected: string | undefined): void {
+function checkAddress(key: MasterKey, expected: OnionAddress | undefined): void {
   if (expected === undefined) return;
   const actual = addressOfKey(key.publicKey);
-  if (actual !== parseOnionAddress(expected)) {
+  if (actual !== expected) {
     throw new ChimeraError(
       'CONFIG_INVALID',
-      `master.onion_address = ${expected}: the key file belongs to ${actual}.onion`,
+      `master.onion_address = ${expected}.onion: the key file belongs to ${actual}.onion`,
       {
         remedy: 'correct the address, or give the key file that belongs to it',
       },
@@ -93,8 +95,9 @@ export const signerFile = definePlugin<v.InferOutput<typeof options>>({
       if (found === undefined) {
         found = blindedKey(key(), period);
         blinded.set(name, found);
-        for (const oldest of blinded.keys()) {
+        for (const [oldest, { expandedSecret }] of blinded) {
           if (blinded.size <= maximumBlinded) break;
+          expandedSecret.fill(0);
           blinded.delete(oldest);
         }
       }
