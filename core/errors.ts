@@ -48,6 +48,7 @@ export const errorCodes = {
   // test/kit/network
   LAB_BOOTSTRAP: 'a tor of the private network did not bootstrap in time',
   LAB_NO_CONSENSUS: 'the authorities of the private network made no complete consensus in time',
+  LAB_NOT_HELD: 'a claim that the lab checks did not hold',
   LAB_STOPPED: 'the private network has been stopped',
   LAB_TOR_EXITED: 'a tor of the private network, or a program that it needs, has ended by itself',
   LAB_TOR_MISSING: 'the system has no `tor` that could be started',

@@ -5,6 +5,7 @@ import { plugins } from '../../../plugins/index.ts';
 import { presets } from '../../../presets/index.ts';
 import { runLab, type LabEvent } from '../../../test/kit/lab/story.ts';
 import type { TorNetwork } from '../../../test/kit/network/network.ts';
+import { ChimeraError } from '../../errors.ts';
 import { systemSelf, type Runtime } from '../../runtime/index.ts';
 import type { RegisterCommand } from '../context.ts';
 import { exitCodes } from '../exit.ts';
@@ -77,8 +78,12 @@ export const registerLab: RegisterCommand = (program, { runtime, terminal }) => 
     .addHelpText('after', '\nExamples:\n  chimera lab\n  chimera lab --tor real --for 60')
     .action(async (options: LabCommandOptions) => {
       const interrupt = new AbortController();
-      const stop = (): void => interrupt.abort(new Error('interrupted'));
-      for (const name of ['SIGINT', 'SIGTERM'] as const) process.once(name, stop);
+      // Not `once`: the network's own clean-up ends the process when nobody else listens any more.
+      const stop = (): void => {
+        if (interrupt.signal.aborted) process.exit(exitCodes.failed);
+        interrupt.abort(new Error('interrupted'));
+      };
+      for (const name of ['SIGINT', 'SIGTERM'] as const) process.on(name, stop);
       const suffix = Buffer.from(runtime.random.bytes(4)).toString('hex');
       const directory = `${systemSelf.temporaryDirectory}/chimera-lab-${suffix}`;
       await runtime.store.makeDirectory(directory);
@@ -100,8 +105,13 @@ export const registerLab: RegisterCommand = (program, { runtime, terminal }) => 
           },
         });
         if (options.json === true) terminal.write(`${JSON.stringify(report, null, 2)}\n`);
-        else terminal.write(report.held ? kleur.green('\nEverything held.\n') : kleur.red('\nNot everything held.\n'));
-        process.exitCode = report.held ? exitCodes.ok : exitCodes.failed;
+        else if (report.held) terminal.write(kleur.green('\nEverything held.\n'));
+        if (!report.held) {
+          const claims = report.events.filter(({ held }) => held === false).map(({ text }) => text);
+          throw new ChimeraError('LAB_NOT_HELD', `not everything held: ${claims.join('; ') || 'nothing was checked'}`, {
+            remedy: 'run it again with --debug to see what happens inside',
+          });
+        }
       } finally {
         await runtime.store.remove(directory);
         for (const name of ['SIGINT', 'SIGTERM'] as const) process.removeListener(name, stop);
