@@ -18,14 +18,49 @@ const largestInput = 2 ** 18;
 const largestEpoch = 2 ** 30 - 1;
 const keyPrefix = ascii('rev-counter-generation\0');
 
+/** The key stream is taken in chunks; what their words add up to is remembered, so that the next counter takes one chunk. */
+const wordsPerChunk = 4096;
+const wordsPerBlock = 8;
+const zeros = Buffer.alloc(2 * wordsPerChunk);
+const bigEndian = new Uint8Array(Uint16Array.of(1).buffer)[0] === 0;
+
+/** Key → the sum of the first `words` words, whole chunks. Those of the two descriptors of now, and of a rollover. */
+const rememberedSums = new Map<string, { readonly words: number; readonly sum: number }>();
+const mostRemembered = 8;
+
+function sumOf(words: Uint16Array): number {
+  let sum = 0;
+  for (let at = 0; at < words.length; at++) sum += words[at] ?? 0;
+  return sum;
+}
+
+/** The sum of the little-endian 16-bit words `from` (a multiple of 8) to `to` of AES-256-CTR's key stream. */
+function sumOfStream(key: Uint8Array, from: number, to: number): number {
+  const counter = Buffer.alloc(16);
+  counter.writeUInt32BE(from / wordsPerBlock, 12);
+  const cipher = createCipheriv('aes-256-ctr', key, counter);
+  let sum = 0;
+  for (let at = from; at < to; at += wordsPerChunk) {
+    const bytes = cipher.update(zeros.subarray(0, 2 * Math.min(wordsPerChunk, to - at)));
+    if (bigEndian) bytes.swap16();
+    sum += sumOf(new Uint16Array(bytes.buffer, bytes.byteOffset, bytes.length / 2));
+  }
+  return sum;
+}
+
 /** Tor's order-preserving encryption of `input` (1 to 2^18): the sum of as many little-endian 16-bit words of AES-256-CTR, plus 1 each. */
 export function opeEncrypt(key: Uint8Array, input: number): bigint {
   const words = Math.min(largestInput, Math.max(1, Math.trunc(input)));
-  const stream = createCipheriv('aes-256-ctr', key, Buffer.alloc(16)).update(Buffer.alloc(2 * words));
-  const view = new DataView(stream.buffer, stream.byteOffset, stream.byteLength);
-  let sum = words;
-  for (let offset = 0; offset < stream.length; offset += 2) sum += view.getUint16(offset, true);
-  return BigInt(sum);
+  const whole = words - (words % wordsPerChunk);
+  const name = Buffer.from(key).toString('latin1');
+  const known = rememberedSums.get(name);
+  const start = known !== undefined && known.words <= whole ? known : { words: 0, sum: 0 };
+  const sum = start.sum + sumOfStream(key, start.words, whole);
+  rememberedSums.delete(name);
+  rememberedSums.set(name, { words: whole, sum });
+  const oldest = rememberedSums.keys().next();
+  if (rememberedSums.size > mostRemembered && oldest.done !== true) rememberedSums.delete(oldest.value);
+  return BigInt(sum + sumOfStream(key, whole, words) + words);
 }
 
 /** The 32-byte key of a blinded key's counters. Secret: it opens the encryption, and says when descriptors were made. */
