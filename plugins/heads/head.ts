@@ -78,6 +78,7 @@ export function createHead(context: HeadContext): Head {
   let uploadSeen = false;
   let missing = 0;
   let lost: Timer | undefined;
+  let quiet: Timer | undefined;
   let wake: () => void = () => undefined;
 
   const replace = (next: HeadReport | undefined, nextContent: string, why: string): void => {
@@ -156,18 +157,27 @@ export function createHead(context: HeadContext): Head {
     log.info('the head is set up', { head: context.head, address, directory: own });
   };
 
+  /** Whether tor still has the service, be it without introduction points so far. */
+  const isListed = async (): Promise<boolean> => {
+    missing = 0;
+    return (await readServices(tor)).some((known) => directoryOf(known) === directory);
+  };
+
   const halfOf = (consensus: Consensus): string => {
     const { period } = clientSlot(consensus.times, consensus.rules, consensus.sharedRandom);
     return `${period.number}/${period.lengthMinutes}`;
   };
 
   /** The HSDirs' copy for this half of the day, from memory or fetched. */
-  const fromHsdirs = async (service: OnionAddress, half: string): Promise<string | undefined> => {
+  const fromHsdirs = async (service: OnionAddress, consensus: Consensus): Promise<string | undefined> => {
+    const half = halfOf(consensus);
     const due = clock.monotonic() >= fetchAgainAtMs || fetched?.half !== half;
     if (due && uploadSeen) {
       fetchAgainAtMs = clock.monotonic() + jittered(random, refetchMs, 0.3);
       try {
         const { text } = await tor.fetchDescriptor(service);
+        // Whatever an HSDir gives: if it is no good, tor's own copy serves.
+        contentOf(text, service, consensus);
         const { revision } = readOuter(text);
         if (fetched?.half !== half || revision >= fetched.revision) fetched = { text, half, revision };
       } catch (error) {
@@ -183,7 +193,7 @@ export function createHead(context: HeadContext): Head {
     const service = address as OnionAddress;
     const own = await tor.serviceDescriptor(service);
     missing = own === undefined ? missing + 1 : 0;
-    if (missing >= pollsUntilForgotten && report !== undefined) {
+    if (missing >= pollsUntilForgotten && (report !== undefined || !(await isListed()))) {
       // Somebody reloaded tor's configuration (SIGHUP): services that only SETCONF knows are gone.
       log.warn('tor has forgotten the head; it is set up again', { head: context.head });
       drop('tor has forgotten the head');
@@ -193,7 +203,7 @@ export function createHead(context: HeadContext): Head {
     const consensus = await tor.consensus();
     const slots = descriptorSlots(consensus.times, consensus.rules, consensus.sharedRandom);
     const remote =
-      mode.publishesItself && slots.clientUses === 'second' ? await fromHsdirs(service, halfOf(consensus)) : undefined;
+      mode.publishesItself && slots.clientUses === 'second' ? await fromHsdirs(service, consensus) : undefined;
     const descriptor = remote ?? own;
     if (descriptor === undefined || tor.state !== 'ready') return;
     const provenance = remote === undefined ? 'service' : 'hsdir';
@@ -207,17 +217,14 @@ export function createHead(context: HeadContext): Head {
     );
   };
 
-  const onUpload = (): ((event: TorEvent) => void) => {
-    let quiet: Timer | undefined;
-    return ({ words }) => {
-      if (words[0] !== 'UPLOADED' || words[1] !== address) return;
-      uploadSeen = true;
-      quiet?.cancel();
-      quiet = clock.after(uploadQuietMs, () => {
-        fetchAgainAtMs = 0;
-        wake();
-      });
-    };
+  const onUpload = ({ words }: TorEvent): void => {
+    if (words[0] !== 'UPLOADED' || words[1] !== address) return;
+    uploadSeen = true;
+    quiet?.cancel();
+    quiet = clock.after(uploadQuietMs, () => {
+      fetchAgainAtMs = 0;
+      wake();
+    });
   };
 
   const onState = (state: TorClient['state']): void => {
@@ -235,7 +242,7 @@ export function createHead(context: HeadContext): Head {
   return {
     report: () => report,
     run: async (signal) => {
-      const releases = [tor.onEvent('HS_DESC', onUpload()), tor.onState(onState), tor.onConsensus(() => wake())];
+      const releases = [tor.onEvent('HS_DESC', onUpload), tor.onState(onState), tor.onConsensus(() => wake())];
       try {
         while (!signal.aborted) {
           let delayMs = options.poll_interval_ms;
@@ -249,7 +256,8 @@ export function createHead(context: HeadContext): Head {
               delayMs = 10_000;
             } else {
               log.warn('the head’s tor does not answer', { head: context.head, error });
-              drop('its tor does not answer');
+              // A connection that was lost meanwhile has its own time to come back.
+              if (tor.state === 'ready') drop('its tor does not answer');
             }
           }
           const pause = new AbortController();
@@ -261,6 +269,7 @@ export function createHead(context: HeadContext): Head {
         }
       } finally {
         lost?.cancel();
+        quiet?.cancel();
         for (const release of releases) release();
       }
     },
