@@ -5,7 +5,7 @@
 import { createPrivateKey, createPublicKey, diffieHellman } from 'node:crypto';
 import type { KeyObject } from 'node:crypto';
 import { ed25519 } from '@noble/curves/ed25519.js';
-import { encodeBase64Url } from './bytes.ts';
+import { copyOf, encodeBase64Url, sameBytes } from './bytes.ts';
 import { fromLittleEndian, toLittleEndian } from './scalar.ts';
 
 const type = { kty: 'OKP', crv: 'X25519' } as const;
@@ -37,8 +37,16 @@ function montgomeryU(encKey: Uint8Array): bigint {
   return field.create(fromLittleEndian(encKey) & ((1n << 255n) - 1n));
 }
 
+/** X25519 key, as bytes in a text → its Ed25519 form. */
 const rememberedForms = new Map<string, Uint8Array>();
 const mostRemembered = 1024;
+
+function remember(name: string, form: Uint8Array): Uint8Array {
+  const oldest = rememberedForms.keys().next();
+  if (rememberedForms.size >= mostRemembered && oldest.done !== true) rememberedForms.delete(oldest.value);
+  rememberedForms.set(name, form);
+  return form;
+}
 
 /**
  * The Ed25519 form of an X25519 public key, y = (u − 1)/(u + 1) with sign bit 0; `undefined` where u = −1 has none.
@@ -51,18 +59,22 @@ export function ed25519FormOf(encKey: Uint8Array): Uint8Array | undefined {
   const u = montgomeryU(encKey);
   const denominator = field.add(u, field.ONE);
   if (field.is0(denominator)) return undefined;
-  const form = toLittleEndian(field.div(field.sub(u, field.ONE), denominator));
-  const oldest = rememberedForms.keys().next();
-  if (rememberedForms.size >= mostRemembered && oldest.done !== true) rememberedForms.delete(oldest.value);
-  rememberedForms.set(name, form);
-  return form;
+  return remember(name, toLittleEndian(field.div(field.sub(u, field.ONE), denominator)));
 }
 
-/** True when `certified` is the Ed25519 form of `encKey`: checked as y·(u + 1) = u − 1, which needs no inversion. */
+/**
+ * True when `certified` is the Ed25519 form of `encKey`: checked as y·(u + 1) = u − 1, which needs no inversion. The form
+ * is remembered: who republishes the introduction point needs it.
+ */
 export function isEd25519FormOf(certified: Uint8Array, encKey: Uint8Array): boolean {
+  const name = Buffer.from(encKey).toString('latin1');
+  const known = rememberedForms.get(name);
+  if (known !== undefined) return sameBytes(certified, known);
   const y = fromLittleEndian(certified);
-  if (y >= field.ORDER) return false;
+  if (certified.length !== 32 || y >= field.ORDER) return false;
   const u = montgomeryU(encKey);
   const denominator = field.add(u, field.ONE);
-  return !field.is0(denominator) && field.eql(field.mul(y, denominator), field.sub(u, field.ONE));
+  const holds = !field.is0(denominator) && field.eql(field.mul(y, denominator), field.sub(u, field.ONE));
+  if (holds) remember(name, copyOf(certified));
+  return holds;
 }

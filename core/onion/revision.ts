@@ -99,6 +99,7 @@ export type RevisionInput = RevisionSecret & {
 /**
  * The counter of the next descriptor: above every earlier one of this epoch and of all earlier epochs.
  * Throws ONION_REVISION when `lastSeen` is of a later epoch: another publisher has taken over, and must not be overwritten.
+ * `details.seenEpoch` is that epoch.
  */
 export function revisionCounter(input: RevisionInput): bigint {
   const { epoch, revisionStart, now, lastSeen } = input;
@@ -113,7 +114,10 @@ export function revisionCounter(input: RevisionInput): bigint {
     throw new ChimeraError(
       'ONION_REVISION',
       `a descriptor of epoch ${epochOfRevision(lastSeen)} is out there; this publisher is of epoch ${epoch}`,
-      { remedy: 'Step down, or take the office again with a later epoch.' },
+      {
+        remedy: 'Step down, or take the office again with a later epoch.',
+        details: { seenEpoch: epochOfRevision(lastSeen) },
+      },
     );
   }
   return lastSeen + 1n;

@@ -4,7 +4,7 @@
  * backtracking: time and memory are linear in the text, whose length the caller has bounded.
  */
 import { ChimeraError } from '../../errors.ts';
-import { decodeBase64 } from '../bytes.ts';
+import { decodeBase64, encodeBase64 } from '../bytes.ts';
 
 export interface Item {
   readonly keyword: string;
@@ -112,9 +112,8 @@ export function bytesOf(layer: string, keyword: string, text: string | undefined
 
 /** An object as tor writes it: base64 wrapped at 64 characters, every line ended. */
 export function formatObject(type: string, bytes: Uint8Array): string {
-  const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('base64');
-  const lines: string[] = [`${beginning}${type}${dashes}`];
-  for (let offset = 0; offset < text.length; offset += 64) lines.push(text.slice(offset, offset + 64));
-  lines.push(`${ending}${type}${dashes}`);
-  return lines.join('\n');
+  const text = encodeBase64(bytes);
+  let lines = `${beginning}${type}${dashes}\n`;
+  for (let offset = 0; offset < text.length; offset += 64) lines += `${text.slice(offset, offset + 64)}\n`;
+  return `${lines}${ending}${type}${dashes}`;
 }

@@ -1,3 +1,4 @@
+import { ed25519 } from '@noble/curves/ed25519.js';
 import { describe, expect, test } from 'vitest';
 import {
   certificateBody,
@@ -139,6 +140,21 @@ describe('the Ed25519 form of an X25519 key', () => {
       negative[31] = (negative[31] ?? 0) | 0x80;
       expect(isEd25519FormOf(negative, key)).toBe(false);
       expect(isEd25519FormOf(form, random.bytes(32))).toBe(false);
+    }
+  });
+
+  test('the check comes first, and what it remembers is the form', () => {
+    const random = createSeededRandom(4);
+    for (let round = 0; round < 20; round++) {
+      const form = ed25519.getPublicKey(random.bytes(32));
+      form[31] = (form[31] ?? 0) & 0x7f;
+      const key = ed25519.utils.toMontgomery(form);
+      const wrong = Uint8Array.from(form);
+      wrong[0] = (wrong[0] ?? 0) ^ 1;
+      expect(isEd25519FormOf(wrong, key)).toBe(false);
+      expect(isEd25519FormOf(form, key)).toBe(true);
+      expect(isEd25519FormOf(wrong, key)).toBe(false);
+      expect(ed25519FormOf(key)).toEqual(form);
     }
   });
 
