@@ -33,6 +33,8 @@ export const errorCodes = {
   AUTHORIZED_CLIENTS: 'the list of authorized clients is empty, too long or malformed',
   HEADS_DIRECTORY: 'the directory of a head cannot be prepared or read',
   HEADS_REFUSED: 'tor refuses the onion service of a head',
+  MESH_NODE_TAKEN: 'two nodes of a cluster have the same id',
+  MESH_RECORD: 'a node wants to publish a record of a bad kind, or of too many kinds',
   MESH_TOO_LARGE: 'a message or record for the mesh is larger than it may be',
   MASTER_KEY_UNREADABLE: 'the master key file is missing or may not be read',
   // core/config
@@ -79,6 +81,8 @@ export interface ChimeraErrorOptions {
   /** What the reader can do about it, one imperative sentence. */
   readonly remedy?: string;
   readonly cause?: unknown;
+  /** What a program may want to know of it, by name. */
+  readonly details?: Readonly<Record<string, number>>;
 }
 
 /** The one error class of the project. `message` says what and where, `remedy` what to do. Never put a secret in either. */
@@ -86,11 +90,13 @@ export class ChimeraError extends Error {
   override readonly name = 'ChimeraError';
   readonly code: ErrorCode;
   readonly remedy: string | undefined;
+  readonly details: Readonly<Record<string, number>>;
 
   constructor(code: ErrorCode, message: string, options: ChimeraErrorOptions = {}) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause });
     this.code = code;
     this.remedy = options.remedy;
+    this.details = options.details ?? {};
   }
 }
 

@@ -104,6 +104,7 @@ export async function runCycle(
   const stepsMs: Partial<Record<CycleStep, number>> = {};
   let current: CycleStep = 'admit';
   let heads: readonly HeadView[] = [];
+  let epoch = dependencies.epoch();
   let result: Pick<CycleResult, 'outcome' | 'why'> & Partial<CycleResult>;
   /** What is known of the publication so far, whatever becomes of it. */
   let sent: Partial<CycleResult> = {};
@@ -135,6 +136,8 @@ export async function runCycle(
     const consensus = await step('admit', async () => {
       const refusal = await hooks.admit.promise({ reasons });
       if (refusal !== undefined) throw new Ended(refusal);
+      // The term that this node was admitted in: should it end meanwhile, nothing may be sealed in its successor's.
+      epoch = dependencies.epoch();
       return dependencies.consensus();
     });
 
@@ -162,7 +165,7 @@ export async function runCycle(
       nowMs: clock.now(),
       heads,
       live: memory.published?.live ?? [],
-      epoch: dependencies.epoch(),
+      epoch,
       maximumIntroPoints: settings.maximumIntroPoints,
     };
     const rotation = await step('rotate', async () => {
@@ -282,7 +285,7 @@ export async function runCycle(
     startedAt: started.wall,
     durationMs: Math.round(clock.monotonic() - started.monotonic),
     stepsMs,
-    epoch: dependencies.epoch(),
+    epoch,
     heads: heads.map(({ head }) => head),
     introPoints: 0,
     uploads: [],

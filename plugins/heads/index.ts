@@ -64,6 +64,8 @@ export function headsPlugin(definition: {
         }
         for (const head of heads) host.background((signal) => head.run(signal));
         host.defer(async () => {
+          // The peers hear it before the introduction points are gone.
+          if (!options.keep_on_exit) registry.set([], name);
           // One after the other: each reads and rewrites its tor's whole list of services.
           for (const head of heads) await head.remove();
         });

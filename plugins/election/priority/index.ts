@@ -1,170 +1,196 @@
 /**
- * election/priority: the node with the lowest priority number publishes, and stays publisher until it cannot. Without a
- * mesh the node is alone and publishes. Its claim is a record in the mesh; the rule itself is in rule.ts.
+ * election/priority: one node publishes, and stays publisher until it cannot. The rule is in rule.ts, pure; this plugin shows
+ * it the mesh, keeps its memory, and does what it decides. Without a mesh the node is alone and publishes.
+ *
+ *   mesh, tor, results of cycles, time ─► look() ─► decide() ─► own record · election.json · leaderChanged · admit
  */
 import * as v from 'valibot';
 import { integer } from '../../../core/config/schema.ts';
 import { definePlugin, electionContract, meshContract, torContract } from '../../../core/engine/index.ts';
 import { isChimeraError } from '../../../core/errors.ts';
-import { decide, winningClaim, type Claim } from './rule.ts';
+import { epochOfRevision } from '../../../core/onion/index.ts';
+import type { CycleResult } from '../../../core/pipeline/index.ts';
+import type { Timer } from '../../../core/runtime/index.ts';
+import { watchAbility, type Ability } from './ability.ts';
+import { readTerm, writeTerm, type Term } from './memory.ts';
+import { decide, initialState, largestEpoch, overtakenBy, type Contender, type ElectionDecision } from './rule.ts';
 
 const options = v.strictObject({
   /** Lower comes first. */
   priority: v.optional(integer(0, 1_000_000), 100),
-  /** How long there must be no publisher before the first in order takes over. */
-  lease_ms: v.optional(integer(100, 600_000), 2_000),
+  /** How long a publisher may be silent, and how long a node listens before it claims. */
+  lease_ms: v.optional(integer(200, 600_000), 2_000),
+  /** How much longer it may be silent before another takes over. */
+  confirm_ms: v.optional(integer(0, 600_000), 800),
   /** How much longer each next one in order waits. */
-  stagger_ms: v.optional(integer(0, 60_000), 400),
+  stagger_ms: v.optional(integer(0, 60_000), 500),
 });
 
-const claimKind = 'election';
-const checkMs = 100;
-/** Failing to publish for this many cycles in a row makes a node unable. */
-const failuresUntilUnable = 3;
-/** How long it stays so, when its tor seems well: then another may have failed too, and somebody must try. */
-const unableMs = 30_000;
-
-const claimRecord = v.strictObject({
-  epoch: v.nullable(integer(0, 2 ** 30 - 1)),
+const name = 'election/priority';
+const recordKind = 'election';
+const epoch = v.nullable(integer(0, largestEpoch));
+const contenderRecord = v.strictObject({
   priority: integer(0, 1_000_000),
   able: v.boolean(),
+  highest: epoch,
+  claim: epoch,
 });
 
+/** The latest epoch of which a cycle met a descriptor. */
+function seenEpoch({ error, confirmations }: CycleResult): number | undefined {
+  const refused = isChimeraError(error, 'ONION_REVISION') ? error.details['seenEpoch'] : undefined;
+  const found = confirmations.flatMap(({ revision }) => (revision === undefined ? [] : [epochOfRevision(revision)]));
+  const all = refused === undefined ? found : [...found, refused];
+  return all.length === 0 ? undefined : Math.min(largestEpoch, Math.max(...all));
+}
+
 export const electionPriority = definePlugin<v.InferOutput<typeof options>>({
-  name: 'election/priority',
+  name,
   summary: 'The lowest priority number publishes, and stays until it cannot.',
   needs: [torContract],
   wants: [meshContract],
   gives: [electionContract],
   section: 'election',
   options,
-  apply(host, { priority, lease_ms, stagger_ms }) {
+  apply(host, { priority, lease_ms, confirm_ms, stagger_ms }) {
     const { clock, store } = host.runtime;
+    const { node, log } = host;
     const mesh = host.want(meshContract);
-    const statePath = host.stateDirectory === undefined ? undefined : `${host.stateDirectory}/election.json`;
-    let epoch: number | undefined = mesh === undefined ? 0 : undefined;
-    let highestEpoch = epoch ?? -1;
-    let publisher: string | undefined = mesh === undefined ? host.node : undefined;
-    let vacantSinceMs = clock.monotonic();
-    let failures = 0;
-    let unableUntilMs = 0;
+    const alone = mesh === undefined;
+    const settings = { leaseMs: lease_ms, confirmMs: confirm_ms, staggerMs: stagger_ms };
+    const path = host.stateDirectory === undefined ? undefined : `${host.stateDirectory}/election.json`;
+    let state = initialState({ nowMs: clock.monotonic(), settings });
+    let decision: ElectionDecision | undefined;
+    let ability: Ability | undefined;
+    let timer: Timer | undefined;
+    let stopped = false;
+    /** What election.json holds, and the write that is under way. */
+    let kept: Term | undefined;
+    let writing: Promise<void> | undefined;
+    let writeFailedAtMs: number | undefined;
 
-    const self = (): Claim => ({
-      node: host.node,
-      epoch,
-      priority,
-      able: host.need(torContract).primary.state === 'ready' && clock.monotonic() >= unableUntilMs,
-    });
-    const others = (): Claim[] =>
-      (mesh?.records(claimKind) ?? []).flatMap(({ node, value }) => {
-        const result = v.safeParse(claimRecord, value);
-        if (node === host.node || !result.success) return [];
-        return [{ node, ...result.output, epoch: result.output.epoch ?? undefined }];
-      });
-
-    const remember = (): void => {
-      if (statePath === undefined) return;
-      store.write(statePath, `${JSON.stringify({ highestEpoch })}\n`).catch((error: unknown) => {
-        host.log.warn('the epoch cannot be kept', { path: statePath, error: error as Error });
+    const contenders = (): Contender[] => {
+      const heard = new Map(mesh?.members().map((member) => [member.node, member.heardAtMs]));
+      return (mesh?.records(recordKind) ?? []).flatMap((record) => {
+        const result = v.safeParse(contenderRecord, record.value);
+        if (record.node === node || !result.success) return [];
+        const { highest, claim, ...rest } = result.output;
+        const heardAtMs = heard.get(record.node) ?? -Infinity;
+        return [{ ...rest, node: record.node, highest: highest ?? undefined, claim: claim ?? undefined, heardAtMs }];
       });
     };
-    const sawEpoch = (seen: number): void => {
-      if (seen <= highestEpoch) return;
-      highestEpoch = seen;
-      remember();
+
+    /** A claim is made known, and used, only once it is on the disk: no restart may forget it. */
+    const isKept = (): boolean =>
+      path === undefined || (kept !== undefined && state.claim !== undefined && kept.highest >= state.claim);
+    const elected = (): boolean => decision?.elected === true && isKept();
+    const publisher = (): string | undefined =>
+      decision?.publisher === node && !isKept() ? undefined : decision?.publisher;
+
+    const keep = (): void => {
+      const { highest } = state;
+      if (path === undefined || highest === undefined || writing !== undefined) return;
+      const term = { highest, own: state.claim === highest || state.resumable };
+      if (kept?.highest === term.highest && kept.own === term.own) return;
+      if (writeFailedAtMs !== undefined && clock.monotonic() - writeFailedAtMs < lease_ms) return;
+      const write = async (): Promise<void> => {
+        try {
+          await writeTerm(store, path, node, term);
+          kept = term;
+          writeFailedAtMs = undefined;
+        } catch (error) {
+          writeFailedAtMs = clock.monotonic();
+          log.error('the epoch cannot be kept, and this node does not publish', { error });
+        }
+        writing = undefined;
+        look();
+      };
+      writing = write();
     };
-    let told = '';
+
+    let told: readonly unknown[] = [];
     const tell = (): void => {
-      const claim = self();
-      const value = { epoch: claim.epoch ?? null, priority, able: claim.able };
-      const text = JSON.stringify(value);
-      if (text === told) return;
-      told = text;
-      mesh?.publish(claimKind, value);
+      const now = [publisher(), decision?.epoch, elected()];
+      if (now.every((value, index) => value === told[index])) return;
+      told = now;
+      const { epoch: term = 0, why } = decision ?? {};
+      log.info('the publisher changed', { publisher: publisher(), epoch: term, elected: elected(), why });
+      host.signal('leaderChanged', { node: publisher(), epoch: term });
     };
 
     const look = (): void => {
-      const now = clock.monotonic();
-      const seen = others();
-      for (const other of seen) if (other.epoch !== undefined) sawEpoch(other.epoch);
-      const winner = winningClaim([self(), ...seen]);
-      if (winner !== undefined) vacantSinceMs = now;
-      const decision = decide({
-        self: self(),
-        others: seen,
-        highestEpoch,
-        vacantMs: now - vacantSinceMs,
-        leaseMs: mesh === undefined ? 0 : lease_ms,
-        staggerMs: stagger_ms,
-      });
-      if (decision.act === 'claim') {
-        epoch = decision.epoch;
-        sawEpoch(epoch);
-        host.log.info('this node publishes', { epoch });
-      } else if (decision.act === 'step-down' && mesh !== undefined) {
-        epoch = undefined;
-        host.log.info('this node stands by', { why: decision.why });
+      if (stopped || ability === undefined) return;
+      timer?.cancel();
+      const able = ability.able && writeFailedAtMs === undefined;
+      const self = { node, priority, able };
+      decision = decide(state, { nowMs: clock.monotonic(), self, others: contenders(), alone }, settings);
+      state = decision.state;
+      timer = clock.after(decision.nextMs, look);
+      keep();
+      if (state.claim === undefined || isKept()) {
+        mesh?.publish(recordKind, { priority, able, highest: state.highest ?? null, claim: state.claim ?? null });
       }
       tell();
-      const next = winningClaim([self(), ...seen])?.node;
-      if (next !== publisher || decision.act === 'claim') {
-        publisher = next;
-        host.signal('leaderChanged', { node: publisher, epoch: highestEpoch });
-      }
     };
 
     host.give(electionContract, {
       get publisher() {
-        return publisher;
+        return publisher();
       },
       get epoch() {
-        return epoch ?? Math.max(0, highestEpoch);
+        return decision?.epoch ?? 0;
       },
       get elected() {
-        return epoch !== undefined && publisher === host.node;
+        // Not after this node stood still: it looks first, and finds out.
+        return elected() && (alone || clock.monotonic() - state.lookedAtMs <= lease_ms);
       },
     });
 
-    host.hooks.admit.tap('election/priority', () => {
-      if (epoch !== undefined && publisher === host.node) return undefined;
-      return { outcome: 'standby', why: publisher === undefined ? 'nobody is elected yet' : `${publisher} publishes` };
-    });
-    host.hooks.settled.tap('election/priority', ({ outcome, error, step }) => {
-      // The HSDirs hold a descriptor of a later epoch: whoever made it is gone, or will say so.
-      const later = /epoch (\d+)/.exec(isChimeraError(error, 'ONION_REVISION') ? error.message : '')?.[1];
-      if (later !== undefined) {
-        sawEpoch(Number(later));
-        look();
-        return;
-      }
-      failures = outcome === 'failed' && (step === 'upload' || step === 'confirm') ? failures + 1 : 0;
-      if (failures < failuresUntilUnable) return;
-      failures = 0;
-      unableUntilMs = clock.monotonic() + unableMs;
+    const standby = (): string => {
+      const who = publisher();
+      return who === undefined || who === node ? (decision?.why ?? 'nobody is elected yet') : `${who} publishes`;
+    };
+    host.hooks.admit.tap(name, () => {
       look();
+      return elected() ? undefined : { outcome: 'standby', why: standby() };
+    });
+    host.hooks.review.tap({ name, stage: -100 }, (context) => {
+      look();
+      if (elected() && decision?.epoch === context.epoch) return undefined;
+      return { outcome: 'standby', why: `the term of epoch ${context.epoch} ended meanwhile: ${standby()}` };
+    });
+    host.hooks.settled.tap(name, (result) => {
+      const seen = seenEpoch(result);
+      if (seen !== undefined) {
+        const othersKnown = (mesh?.members().length ?? 1) > 1;
+        const next = overtakenBy(state, seen, { nowMs: clock.monotonic(), othersKnown, settings });
+        if (next !== state) log.warn('a descriptor of a later epoch is out there', { epoch: seen });
+        state = next;
+      }
+      ability?.settled(result);
     });
 
-    host.hooks.start.tapPromise('election/priority', async () => {
-      const kept = statePath === undefined ? undefined : await store.read(statePath);
-      if (kept !== undefined) {
-        try {
-          const { highestEpoch: seen } = JSON.parse(new TextDecoder().decode(kept)) as { highestEpoch?: unknown };
-          if (Number.isInteger(seen)) highestEpoch = Math.max(highestEpoch, seen as number);
-        } catch {
-          host.log.warn('the kept epoch cannot be read; it is learned again from the peers and HSDirs', {
-            path: statePath,
-          });
-        }
-        if (mesh === undefined) epoch = Math.max(0, highestEpoch);
-      }
-      vacantSinceMs = clock.monotonic();
-      if (mesh !== undefined) host.defer(mesh.onChange(() => look()));
-      host.background(async (signal) => {
-        while (!signal.aborted) {
-          look();
-          await clock.sleep(checkMs, signal).catch(() => undefined);
-        }
+    host.hooks.start.tapPromise(name, async () => {
+      const bytes = path === undefined ? undefined : await store.read(path);
+      if (path !== undefined && bytes !== undefined) kept = readTerm(path, node, bytes);
+      const memory = kept === undefined ? {} : { highest: kept.highest, ownTerm: kept.own };
+      state = initialState({ nowMs: clock.monotonic(), settings, ...memory });
+      const tor = host.need(torContract).primary;
+      ability = watchAbility({ tor, clock, leaseMs: lease_ms, changed: look });
+      const unsubscribe = mesh?.onChange((change) => {
+        const concerns = change.what === 'state' || change.kind === recordKind;
+        if (change.node !== node && concerns) look();
       });
+      host.defer(async () => {
+        stopped = true;
+        timer?.cancel();
+        unsubscribe?.();
+        ability?.close();
+        await writing;
+      });
+      look();
+      // Alone it is elected before the first cycle.
+      await writing;
     });
   },
 });

@@ -1,62 +1,226 @@
 /**
- * The rule of election/priority, pure: what this node does, given what it sees. Lower priority numbers come first, then the
- * smaller id. Whoever publishes stays (no preemption) until it is gone, cannot publish, or sees a later claim.
+ * The rule of election/priority, pure: state and what is seen go in, the new state and who publishes come out.
  *
- *   claims: of two publishers the later epoch wins, then the order; the other steps down
- *   takeover: after `leaseMs` without a publisher, by the first in order; the n-th waits n staggers more
+ *   listening ─ vacant, able, my turn ─► publisher ─ a claim that beats mine, or unable ─► standby ─ vacant … ─► publisher
+ *
+ * - Order: the lower priority number comes first, then the smaller id. It decides between claims of one epoch and who takes
+ *   over; it never unseats a publisher (no preemption).
+ * - Only a claim of the highest epoch ever seen counts: whoever published with a later one is obeyed, here as at the HSDirs.
+ * - A claim counts as long as its node was heard within `leaseMs + confirmMs`. Then the first in order of those heard within
+ *   the lease claims at once, the n-th n staggers later.
+ * - A node claims only after listening for a lease: since its start, since it stood still, and since it learned of an epoch
+ *   whose publisher it has not heard.
+ * - Epochs: 0 for the first claim ever, then one more than the highest seen. A node that starts again goes on with its own
+ *   last epoch if nobody has claimed since: that term was never another's.
+ *
+ * Times are of the node's monotonic clock, milliseconds.
  */
 
-export interface Claim {
-  readonly node: string;
-  /** The term that it claims; undefined while it does not publish. */
-  readonly epoch: number | undefined;
-  readonly priority: number;
-  /** False while its tor is gone or its publishing fails: it may not lead. */
-  readonly able: boolean;
-}
+export const largestEpoch = 2 ** 30 - 1;
 
-export interface ElectionView {
-  readonly self: Claim;
-  /** The living others. */
-  readonly others: readonly Claim[];
-  /** The highest epoch that was ever seen; -1 before the first. */
-  readonly highestEpoch: number;
-  /** How long there has been no able publisher, milliseconds. */
-  readonly vacantMs: number;
+export interface ElectionSettings {
   readonly leaseMs: number;
+  /** How much longer than the lease a publisher may be silent before its claim is void. */
+  readonly confirmMs: number;
   readonly staggerMs: number;
 }
 
-export type ElectionDecision =
-  | { readonly act: 'none' }
-  | { readonly act: 'claim'; readonly epoch: number }
-  | { readonly act: 'step-down'; readonly why: string };
+/** What a node says of itself. */
+export interface Contender {
+  readonly node: string;
+  readonly priority: number;
+  /** False while its tor is gone or its publishing fails. */
+  readonly able: boolean;
+  /** The highest epoch that it has seen. */
+  readonly highest: number | undefined;
+  /** The epoch in which it publishes; undefined while it stands by. */
+  readonly claim: number | undefined;
+  readonly heardAtMs: number;
+}
 
-type Ranked = Pick<Claim, 'node' | 'priority'>;
+export interface ElectionState {
+  readonly highest: number | undefined;
+  /** This node's own claim. */
+  readonly claim: number | undefined;
+  /** True when `highest` was this node's own claim in an earlier life, and no other claim of it is known. */
+  readonly resumable: boolean;
+  readonly listenUntilMs: number;
+  /** Since when there is no claim that counts. */
+  readonly vacantSinceMs: number | undefined;
+  readonly unableSinceMs: number | undefined;
+  readonly lookedAtMs: number;
+  /** A descriptor of a later epoch is out there: until then this node waits, then it claims the epoch after that. */
+  readonly overtaken: { readonly epoch: number; readonly untilMs: number } | undefined;
+  /** How often in a row, for the back-off. */
+  readonly overtakes: number;
+  readonly claimedAtMs: number;
+}
+
+export interface ElectionInput {
+  readonly nowMs: number;
+  readonly self: { readonly node: string; readonly priority: number; readonly able: boolean };
+  /** The others that are not dead. */
+  readonly others: readonly Contender[];
+  /** There is no mesh: nothing to listen for. */
+  readonly alone: boolean;
+}
+
+export interface ElectionDecision {
+  readonly state: ElectionState;
+  readonly publisher: string | undefined;
+  /** The publisher's epoch; without one the highest seen, or 0. */
+  readonly epoch: number;
+  /** True while this node may publish. */
+  readonly elected: boolean;
+  /** Look again after this at the latest. */
+  readonly nextMs: number;
+  readonly why: string;
+}
+
+type Ranked = Pick<Contender, 'node' | 'priority'>;
 
 /** Negative when `a` comes before `b`. */
 export function compareRank(a: Ranked, b: Ranked): number {
   return a.priority - b.priority || (a.node < b.node ? -1 : Number(a.node > b.node));
 }
 
-/** The claim that counts among several: the latest epoch, then the order. Undefined when no able node claims. */
-export function winningClaim(claims: readonly Claim[]): Claim | undefined {
-  return claims
-    .filter(({ epoch, able }) => epoch !== undefined && able)
-    .sort((a, b) => (b.epoch as number) - (a.epoch as number) || compareRank(a, b))[0];
+export function initialState(options: {
+  readonly nowMs: number;
+  readonly settings: ElectionSettings;
+  /** What is remembered from earlier lives. */
+  readonly highest?: number | undefined;
+  readonly ownTerm?: boolean;
+}): ElectionState {
+  const { nowMs, settings, highest, ownTerm = false } = options;
+  return {
+    highest,
+    claim: undefined,
+    resumable: highest !== undefined && ownTerm,
+    listenUntilMs: nowMs + settings.leaseMs,
+    vacantSinceMs: undefined,
+    unableSinceMs: undefined,
+    lookedAtMs: nowMs,
+    overtaken: undefined,
+    overtakes: 0,
+    claimedAtMs: 0,
+  };
 }
 
-export function decide({ self, others, highestEpoch, vacantMs, leaseMs, staggerMs }: ElectionView): ElectionDecision {
-  const winner = winningClaim([self, ...others]);
-  if (self.epoch !== undefined) {
-    if (!self.able) return { act: 'step-down', why: 'it cannot publish' };
-    if (winner !== undefined && winner.node !== self.node) {
-      return { act: 'step-down', why: `${winner.node} publishes in epoch ${winner.epoch}` };
-    }
-    // A term that the HSDirs have already seen the end of is refused there: begin another.
-    return highestEpoch > self.epoch ? { act: 'claim', epoch: highestEpoch + 1 } : { act: 'none' };
+const highestOf = (epochs: readonly (number | undefined)[]): number | undefined =>
+  epochs.reduce((a, b) => (a === undefined || (b !== undefined && b > a) ? b : a), undefined);
+
+export function decide(before: ElectionState, input: ElectionInput, settings: ElectionSettings): ElectionDecision {
+  const { nowMs, self, others, alone } = input;
+  const { leaseMs, confirmMs, staggerMs } = settings;
+  const claimLifeMs = leaseMs + confirmMs;
+  const stoodStill = !alone && nowMs - before.lookedAtMs > leaseMs;
+  const highest = highestOf([before.highest, ...others.flatMap(({ highest, claim }) => [highest, claim])]);
+  const standing = others.filter(({ claim, heardAtMs }) => claim === highest && nowMs < heardAtMs + claimLifeMs);
+  const claims: Ranked[] = [
+    ...standing.filter(({ claim }) => claim !== undefined),
+    ...(before.claim !== undefined && before.claim === highest ? [self] : []),
+  ];
+  const winner = [...claims].sort(compareRank)[0];
+  // An epoch that it did not know of: its publisher may be about to be heard.
+  const behind = winner === undefined && highest !== undefined && highest > (before.highest ?? -1);
+  const listenUntilMs = stoodStill || behind ? nowMs + leaseMs : before.listenUntilMs;
+  const present = others.filter(({ able, heardAtMs }) => able && nowMs < heardAtMs + leaseMs);
+  const unableSinceMs = self.able ? undefined : (before.unableSinceMs ?? nowMs);
+
+  let state: ElectionState = {
+    ...before,
+    highest,
+    resumable: before.resumable && before.highest === highest && winner === undefined,
+    listenUntilMs,
+    unableSinceMs,
+    lookedAtMs: nowMs,
+  };
+  const dueMs: number[] = [leaseMs / 4];
+  const dueAt = (atMs: number): void => void (atMs > nowMs && dueMs.push(atMs - nowMs));
+  for (const { heardAtMs } of standing) dueAt(heardAtMs + claimLifeMs);
+  const answer = (publisher: Ranked | undefined, elected: boolean, why: string): ElectionDecision => ({
+    state,
+    publisher: publisher?.node,
+    epoch: (publisher?.node === self.node ? state.claim : state.highest) ?? 0,
+    elected,
+    nextMs: Math.max(1, Math.min(...dueMs)),
+    why,
+  });
+  const claim = (epoch: number, why: string): ElectionDecision => {
+    state = {
+      ...state,
+      claim: epoch,
+      highest: epoch,
+      resumable: false,
+      vacantSinceMs: undefined,
+      overtaken: undefined,
+    };
+    state = { ...state, claimedAtMs: nowMs };
+    return answer(self, true, why);
+  };
+
+  if (winner !== undefined && winner.node !== self.node) {
+    // It has been heard: there is nothing more to listen for.
+    const heardUntilMs = stoodStill ? listenUntilMs : Math.min(listenUntilMs, nowMs);
+    state = { ...state, claim: undefined, vacantSinceMs: undefined, overtaken: undefined, overtakes: 0 };
+    state = { ...state, listenUntilMs: heardUntilMs };
+    return answer(winner, false, `${winner.node} publishes`);
   }
-  if (winner !== undefined || !self.able) return { act: 'none' };
-  const ahead = others.filter((other) => other.able && compareRank(other, self) < 0).length;
-  return vacantMs >= leaseMs + ahead * staggerMs ? { act: 'claim', epoch: highestEpoch + 1 } : { act: 'none' };
+
+  if (winner !== undefined) {
+    if (unableSinceMs !== undefined) dueAt(unableSinceMs + leaseMs);
+    if (unableSinceMs !== undefined && nowMs >= unableSinceMs + leaseMs && present.length > 0) {
+      state = { ...state, claim: undefined, vacantSinceMs: nowMs, overtaken: undefined };
+      return answer(undefined, false, 'this node cannot publish, and another can');
+    }
+    // Whoever stood still may have been replaced without knowing it yet.
+    if (!alone && nowMs < listenUntilMs) {
+      dueAt(listenUntilMs);
+      return answer(self, false, 'this node stood still, and listens before it publishes again');
+    }
+    const { overtaken } = state;
+    if (overtaken === undefined) return answer(self, true, 'this node publishes');
+    if (nowMs >= overtaken.untilMs && overtaken.epoch < largestEpoch) {
+      return claim(Math.max(overtaken.epoch, highest ?? 0) + 1, `it follows a publisher of epoch ${overtaken.epoch}`);
+    }
+    dueAt(overtaken.untilMs);
+    return answer(self, false, `a descriptor of epoch ${overtaken.epoch} is out there, and its publisher may be too`);
+  }
+
+  const vacantSinceMs = before.vacantSinceMs ?? nowMs;
+  state = { ...state, claim: undefined, vacantSinceMs, overtaken: undefined };
+  if (alone) return claim(nextEpoch(state), 'it is alone');
+  if (!self.able) return answer(undefined, false, 'nobody is elected yet, and this node cannot publish');
+  const ahead = present.filter((other) => compareRank(other, self) < 0).length;
+  const claimAtMs = Math.max(vacantSinceMs, listenUntilMs) + ahead * staggerMs;
+  dueAt(claimAtMs);
+  if (nowMs < claimAtMs || highest === largestEpoch) return answer(undefined, false, 'nobody is elected yet');
+  return claim(nextEpoch(state), 'it is the first in order');
+}
+
+function nextEpoch({ highest, resumable }: ElectionState): number {
+  if (highest === undefined) return 0;
+  return resumable ? highest : Math.min(highest + 1, largestEpoch);
+}
+
+/** While others may be alive out of hearing, their publisher is given this many leases, doubled each time. */
+const overtakenLeases = 15;
+const largestDoubling = 7;
+
+/**
+ * The HSDirs hold a descriptor of `epoch`, later than this node's claim. Alone, its publisher was this node in a life that it
+ * has forgotten, and it goes on soon; with others known, those may publish on the other side of a cut, and two publishers
+ * that outbid each other would serve nobody: it waits longer each time.
+ */
+export function overtakenBy(
+  state: ElectionState,
+  epoch: number,
+  options: { readonly nowMs: number; readonly othersKnown: boolean; readonly settings: ElectionSettings },
+): ElectionState {
+  const { nowMs, othersKnown, settings } = options;
+  if (state.claim === undefined || epoch <= state.claim || epoch <= (state.overtaken?.epoch ?? -1)) return state;
+  const doublings = 2 ** Math.min(state.overtakes, largestDoubling);
+  const calm = nowMs - state.claimedAtMs > 2 * overtakenLeases * 2 ** largestDoubling * settings.leaseMs;
+  const waitMs = settings.leaseMs * (othersKnown ? overtakenLeases * (calm ? 1 : doublings) : doublings - 1);
+  return { ...state, overtaken: { epoch, untilMs: nowMs + waitMs }, overtakes: calm ? 1 : state.overtakes + 1 };
 }

@@ -13,49 +13,78 @@ export interface MemoryBusOptions {
   readonly delayMs?: { readonly minimum: number; readonly maximum: number };
   /** Probability that a datagram is lost. */
   readonly loss?: number;
+  /** The largest datagram, bytes. Set it low to see how a real network would do. */
+  readonly maximumBytes?: number;
 }
 
 type Listener = (from: string, bytes: Uint8Array) => void;
 
 export interface MemoryBus {
-  /** Cuts one direction between two nodes. */
-  cut(from: string, to: string): void;
-  heal(): void;
-  /** Adds a node; its listener hears what is sent to it until it is removed. */
+  readonly maximumBytes: number;
+  /** Datagrams and bytes taken for sending so far, whether they arrived or not; '*' counts once a receiver. */
+  readonly sent: { readonly datagrams: number; readonly bytes: number };
+  /** Loses what `from` sends to `to`, and, unless one-way, the other direction too; also what is on its way. */
+  cut(from: string, to: string, oneWay?: boolean): void;
+  /** Undoes the cuts between two nodes in both directions, or all cuts. */
+  heal(a?: string, b?: string): void;
+  /** Adds a node; its listener hears what is sent to it until it is removed. Throws MESH_NODE_TAKEN. */
   join(node: string, listener: Listener): () => void;
+  /** The node is gone at once, as when its process is killed: it hears and sends nothing any more. */
+  remove(node: string): void;
   send(from: string, to: string, bytes: Uint8Array): void;
 }
 
-/** As large as a UDP datagram that is never fragmented on the way could not be: memory knows no such limit. */
-const maximumBytes = 262_144;
-
 export function createMemoryBus(options: MemoryBusOptions): MemoryBus {
-  const { clock, random, loss = 0, delayMs = { minimum: 0, maximum: 1 } } = options;
+  const { clock, random, loss = 0, delayMs = { minimum: 0, maximum: 1 }, maximumBytes = 65_507 } = options;
   const nodes = new Map<string, Listener>();
   const cuts = new Set<string>();
+  const sent = { datagrams: 0, bytes: 0 };
   const carry = (from: string, to: string, bytes: Uint8Array): void => {
-    if (cuts.has(`${from}\n${to}`) || (loss > 0 && random.float() < loss)) return;
+    sent.datagrams++;
+    sent.bytes += bytes.length;
+    if (loss > 0 && random.float() < loss) return;
     const copy = bytes.slice();
     const delay = delayMs.minimum + (delayMs.maximum - delayMs.minimum) * random.float();
-    clock.after(delay, () => nodes.get(to)?.(from, copy));
+    clock.after(delay, () => {
+      if (!cuts.has(`${from}\n${to}`)) nodes.get(to)?.(from, copy);
+    });
   };
   return {
-    cut: (from, to) => void cuts.add(`${from}\n${to}`),
-    heal: () => cuts.clear(),
+    maximumBytes,
+    sent,
+    cut: (from, to, oneWay = false) => {
+      cuts.add(`${from}\n${to}`);
+      if (!oneWay) cuts.add(`${to}\n${from}`);
+    },
+    heal: (a, b) => {
+      if (a === undefined || b === undefined) cuts.clear();
+      cuts.delete(`${a}\n${b}`);
+      cuts.delete(`${b}\n${a}`);
+    },
     join: (node, listener) => {
+      if (nodes.has(node)) {
+        throw new ChimeraError('MESH_NODE_TAKEN', `another node of this process is called ${node} already`, {
+          remedy: 'give each node an id of its own (node.id)',
+        });
+      }
       nodes.set(node, listener);
       return () => {
         if (nodes.get(node) === listener) nodes.delete(node);
       };
     },
+    remove: (node) => void nodes.delete(node),
     send: (from, to, bytes) => {
+      if (bytes.length > maximumBytes) {
+        throw new ChimeraError('MESH_TOO_LARGE', `a datagram of ${bytes.length} bytes; ${maximumBytes} are the most`);
+      }
+      if (!nodes.has(from)) return;
       if (to !== '*') carry(from, to, bytes);
       else for (const node of nodes.keys()) if (node !== from) carry(from, node, bytes);
     },
   };
 }
 
-/** A plugin that puts its node on the bus. */
+/** A plugin that puts its node on the bus from the start to the stop. */
 export function memoryTransport(bus: MemoryBus): AnyPlugin {
   return definePlugin({
     name: 'transport/memory',
@@ -63,17 +92,12 @@ export function memoryTransport(bus: MemoryBus): AnyPlugin {
     gives: [transportContract],
     apply(host) {
       const listeners = new Set<Listener>();
+      let joined = false;
       host.give(transportContract, {
         self: host.node,
-        maximumBytes,
+        maximumBytes: bus.maximumBytes,
         send: (to, bytes) => {
-          if (bytes.length > maximumBytes) {
-            throw new ChimeraError(
-              'MESH_TOO_LARGE',
-              `a message of ${bytes.length} bytes; ${maximumBytes} are the most`,
-            );
-          }
-          bus.send(host.node, to, bytes);
+          if (joined) bus.send(host.node, to, bytes);
         },
         onMessage: (listener) => {
           listeners.add(listener);
@@ -81,11 +105,14 @@ export function memoryTransport(bus: MemoryBus): AnyPlugin {
         },
       });
       host.hooks.start.tap('transport/memory', () => {
-        host.defer(
-          bus.join(host.node, (from, bytes) => {
-            for (const listener of listeners) listener(from, bytes);
-          }),
-        );
+        const leave = bus.join(host.node, (from, bytes) => {
+          for (const listener of listeners) listener(from, bytes);
+        });
+        joined = true;
+        host.defer(() => {
+          joined = false;
+          leave();
+        });
       });
     },
   });

@@ -1,0 +1,42 @@
+/** The highest epoch ever seen, kept over restarts in `election.json`, with whose claim it was. */
+import * as v from 'valibot';
+import { ChimeraError, messageOf } from '../../../core/errors.ts';
+import type { Store } from '../../../core/runtime/index.ts';
+import { largestEpoch } from './rule.ts';
+
+export interface Term {
+  readonly highest: number;
+  /** Whether it was this node's own claim, and nobody else's that it knows of. */
+  readonly own: boolean;
+}
+
+const epoch = v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(largestEpoch));
+const file = v.strictObject({ highestEpoch: epoch, claimedBy: v.nullable(v.string()) });
+
+export function readTerm(path: string, node: string, bytes: Uint8Array): Term {
+  let value: unknown;
+  try {
+    value = bytes.length > 4_096 ? undefined : JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes));
+  } catch {
+    value = undefined;
+  }
+  const result = v.safeParse(file, value);
+  if (!result.success) {
+    throw new ChimeraError('STATE_FILE', `state file ${path} is not what the election has written`, {
+      remedy: 'restore it from a copy, or delete it: the epoch is then learned again from the peers and the HSDirs',
+    });
+  }
+  return { highest: result.output.highestEpoch, own: result.output.claimedBy === node };
+}
+
+export async function writeTerm(store: Store, path: string, node: string, term: Term): Promise<void> {
+  const text = JSON.stringify({ highestEpoch: term.highest, claimedBy: term.own ? node : null });
+  try {
+    await store.write(path, `${text}\n`);
+  } catch (error) {
+    throw new ChimeraError('STATE_FILE', `state file ${path} cannot be written: ${messageOf(error)}`, {
+      remedy: 'make room on the disk and see that the directory is writable; this node does not publish until then',
+      cause: error,
+    });
+  }
+}
