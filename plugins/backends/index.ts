@@ -8,7 +8,7 @@ import * as v from 'valibot';
 import { integer, onionAddress } from '../../core/config/schema.ts';
 import { definePlugin, headRegistryContract, torContract, type TorClient } from '../../core/engine/index.ts';
 import { clientSlot, readOuter, type OnionAddress } from '../../core/onion/index.ts';
-import type { HeadReport } from '../../core/pipeline/index.ts';
+import type { Consensus, HeadReport } from '../../core/pipeline/index.ts';
 import { jittered, parseEndpoint, type Clock, type Endpoint, type Random } from '../../core/runtime/index.ts';
 import { watchBackend } from './watch.ts';
 
@@ -33,6 +33,8 @@ interface Backend {
   readonly address: OnionAddress;
   readonly head: string;
   report: HeadReport | undefined;
+  /** The highest revision counter seen, and the blinded key that it is of. */
+  newest: { readonly period: string; readonly revision: bigint } | undefined;
   /** False while the watch finds it dead. */
   up: boolean;
   seenAtMs: number;
@@ -51,10 +53,15 @@ interface Tools {
 async function refresh(backend: Backend, { tor, clock, random, node, options }: Tools): Promise<boolean> {
   backend.dueAtMs = clock.monotonic() + jittered(random, retryMs, 0.2);
   const { text } = await tor.fetchDescriptor(backend.address, { timeoutMs: options.timeout_ms });
-  readOuter(text);
+  const { blindedKey, revision } = readOuter(text);
   backend.dueAtMs = clock.monotonic() + jittered(random, options.refresh_interval_secs * 1_000, 0.2);
   backend.seenAtMs = clock.monotonic();
   if (backend.report?.descriptor === text) return false;
+  const period = Buffer.from(blindedKey).toString('hex');
+  // HSDirs do not all get a new descriptor at once, and one may keep an old one.
+  if (backend.report !== undefined && backend.newest?.period === period && revision < backend.newest.revision)
+    return false;
+  backend.newest = { period, revision };
   backend.report = {
     head: backend.head,
     node,
@@ -90,6 +97,7 @@ export const backends = definePlugin<Options>({
         address,
         head: `${host.node}/${address.slice(0, 12)}`,
         report: undefined,
+        newest: undefined,
         up: true,
         seenAtMs: clock.monotonic(),
         dueAtMs: 0,
@@ -145,19 +153,19 @@ export const backends = definePlugin<Options>({
       }
 
       let wake: () => void = () => undefined;
-      let half: string | undefined;
-      host.defer(
-        tor.onConsensus((consensus) => {
-          const { period } = clientSlot(consensus.times, consensus.rules, consensus.sharedRandom);
-          const next = `${period.number}/${period.lengthMinutes}`;
-          // Clients now use the backends' other descriptor, with other introduction points.
-          if (half !== undefined && half !== next) for (const backend of all) backend.dueAtMs = 0;
-          half = next;
-          wake();
-        }),
-      );
+      let period: string | undefined;
+      const onConsensus = (consensus: Consensus): void => {
+        const slot = clientSlot(consensus.times, consensus.rules, consensus.sharedRandom);
+        const next = `${slot.period.number}/${slot.period.lengthMinutes}`;
+        // Clients now use the backends' other descriptor, with other introduction points.
+        if (period !== undefined && period !== next) for (const backend of all) backend.dueAtMs = 0;
+        period = next;
+        wake();
+      };
+      host.defer(tor.onConsensus(onConsensus));
       host.background(async (signal) => {
         await tor.ready(Number.MAX_SAFE_INTEGER).catch(() => undefined);
+        await tor.consensus().then(onConsensus, () => undefined);
         while (!signal.aborted) {
           const now = clock.monotonic();
           const due = tor.state === 'ready' ? all.filter(({ dueAtMs }) => dueAtMs <= now) : [];
