@@ -15,6 +15,7 @@ import {
   revisionCounter,
   signBlinded,
   subcredential,
+  type DescriptorMaterial,
   type IntroPoint,
   type OnionAddress,
   type ServiceFeatures,
@@ -42,7 +43,7 @@ export interface Fixture {
   readonly seed: string;
   readonly secretKeyFile: string;
   readonly backends: readonly { readonly address: string; readonly descriptor: string }[];
-  /** The introduction points of all backends. */
+  /** As many introduction points as all backends have, for a process that is to publish without having read anything. */
   readonly introPoints: readonly IntroPointText[];
   /** The service whose descriptors are read. */
   readonly readAddress: string;
@@ -115,10 +116,13 @@ function textOf(point: IntroPoint): IntroPointText {
   };
 }
 
-/** A service whose descriptors are read: each call of `descriptor` writes another one for the period of now. */
+/** A service whose descriptors are read, in the time period of now. */
 export interface Backend {
   readonly address: OnionAddress;
+  /** Another descriptor, with another signing key. */
   descriptor(introPoints: readonly IntroPoint[]): Promise<string>;
+  /** Two descriptors as tor uploads them one after the other: what changes is counter, salts and signature. */
+  twoDescriptors(introPoints: readonly IntroPoint[]): Promise<[string, string]>;
 }
 
 /** A backend at the consensus of a fixture that is in the making. */
@@ -127,29 +131,57 @@ export function createBackend(random: SeededRandom, consensus: Consensus): Backe
   const slot = clientSlot(consensus.times, consensus.rules, consensus.sharedRandom);
   const blinded = blindedKey(master, slot.period);
   let lastSeen: bigint | undefined;
+  const newMaterial = (): Promise<DescriptorMaterial> =>
+    createMaterial({
+      random,
+      blindedPublicKey: blinded.publicKey,
+      now,
+      sign: async (body) => signBlinded(blinded, body),
+    });
+  const write = (material: DescriptorMaterial, introPoints: readonly IntroPoint[]): string => {
+    lastSeen = revisionCounter({ blinded, epoch: 0, revisionStart: slot.revisionStart, now, lastSeen });
+    return encodeDescriptor(material, {
+      subcredential: subcredential(master.publicKey, blinded.publicKey),
+      revision: lastSeen,
+      introPoints,
+      features,
+      now,
+      random,
+    });
+  };
   return {
     address: addressOfKey(master.publicKey),
-    descriptor: async (introPoints) => {
-      lastSeen = revisionCounter({ blinded, epoch: 0, revisionStart: slot.revisionStart, now, lastSeen });
-      const material = await createMaterial({
-        random,
-        blindedPublicKey: blinded.publicKey,
-        now,
-        sign: async (body) => signBlinded(blinded, body),
-      });
-      return encodeDescriptor(material, {
-        subcredential: subcredential(master.publicKey, blinded.publicKey),
-        revision: lastSeen,
-        introPoints,
-        features,
-        now,
-        random,
-      });
+    descriptor: async (introPoints) => write(await newMaterial(), introPoints),
+    twoDescriptors: async (introPoints) => {
+      const material = await newMaterial();
+      return [write(material, introPoints), write(material, introPoints)];
     },
   };
 }
 
-export async function makeFixture(seed: number): Promise<{ fixture: Fixture; reader: Backend; random: SeededRandom }> {
+export interface Inputs {
+  readonly fixture: Fixture;
+  /** The services behind the fixture's descriptors; they can write others. */
+  readonly backends: readonly Backend[];
+  /** The service whose descriptors are read. */
+  readonly reader: Backend;
+  readonly random: SeededRandom;
+}
+
+/** New descriptors of all backends: each introduction point is new. */
+export async function newDescriptors({
+  backends,
+  random,
+}: Omit<Inputs, 'fixture' | 'reader'>): Promise<Fixture['backends']> {
+  const written: { address: string; descriptor: string }[] = [];
+  for (const backend of backends) {
+    const descriptor = await backend.descriptor(makeIntroPoints(introPointsPerBackend, random));
+    written.push({ address: backend.address, descriptor });
+  }
+  return written;
+}
+
+export async function makeInputs(seed: number): Promise<Inputs> {
   const random = createSeededRandom(seed);
   const masterSeed = random.bytes(32);
   const empty: Fixture = {
@@ -168,18 +200,13 @@ export async function makeFixture(seed: number): Promise<{ fixture: Fixture; rea
     readAddress: '',
   };
   const consensus = consensusOf(empty);
-  const backends: { address: string; descriptor: string }[] = [];
-  const introPoints: IntroPoint[] = [];
-  for (let count = 0; count < backendCount; count++) {
-    const points = makeIntroPoints(introPointsPerBackend, random);
-    const backend = createBackend(random, consensus);
-    backends.push({ address: backend.address, descriptor: await backend.descriptor(points) });
-    introPoints.push(...points);
-  }
+  const backends = Array.from({ length: backendCount }, () => createBackend(random, consensus));
   const reader = createBackend(random, consensus);
-  return {
-    fixture: { ...empty, backends, introPoints: introPoints.map(textOf), readAddress: reader.address },
-    reader,
-    random,
+  const fixture = {
+    ...empty,
+    backends: await newDescriptors({ backends, random }),
+    introPoints: makeIntroPoints(introPointCount, random).map(textOf),
+    readAddress: reader.address,
   };
+  return { fixture, backends, reader, random };
 }

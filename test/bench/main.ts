@@ -6,7 +6,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { availableParallelism, cpus, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { introPointCount, makeFixture, relayCount } from './fixture.ts';
+import { introPointCount, makeInputs, relayCount } from './fixture.ts';
 import { startPeer } from './peer.ts';
 import { benchPublish } from './publish.ts';
 import { benchRead } from './read.ts';
@@ -37,13 +37,13 @@ if (values.help === true || !Number.isInteger(rounds) || rounds < 1) {
 
 const folder = mkdtempSync(join(tmpdir(), 'chimera-bench-'));
 try {
-  const { fixture, reader, random } = await makeFixture(1);
+  const inputs = await makeInputs(1);
   const fixturePath = join(folder, 'fixture.json');
-  writeFileSync(fixturePath, JSON.stringify(fixture));
+  writeFileSync(fixturePath, JSON.stringify(inputs.fixture));
   const peer = await startPeer(fixturePath);
   const rows = [
-    ...(await benchPublish({ fixture, fixturePath, random, peer, rounds })),
-    ...(await benchRead({ fixture, reader, random, peer, rounds })),
+    ...(await benchPublish({ inputs, fixturePath, peer, rounds })),
+    ...(await benchRead({ inputs, peer, rounds })),
   ].map(judge);
   peer.stop();
   const machine = {

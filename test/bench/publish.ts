@@ -1,11 +1,10 @@
 /** One publish against OnionBalance: warm, cold, and what lies between. */
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
-import { introPointCount, makeIntroPoints, type Fixture } from './fixture.ts';
-import type { Sealed } from '../../core/pipeline/index.ts';
-import type { SeededRandom } from '../kit/sim/seeded-random.ts';
+import type { Candidate, Sealed } from '../../core/pipeline/index.ts';
+import { consensusOf, newDescriptors, type Inputs } from './fixture.ts';
 import { startPeer, type Peer, type PeerPublish } from './peer.ts';
-import { candidatesOf, createPublisher } from './publisher.ts';
+import { createPublisher, verifiedCandidates } from './publisher.ts';
 import { measure, medianOf, median, type Sample } from './sample.ts';
 import { publishSignatures, signBare } from './signatures.ts';
 import type { Row } from './table.ts';
@@ -15,6 +14,8 @@ const run = promisify(execFile);
 const coldProgram = 'dist/bench/test/bench/cold.js';
 const warmUps = 40;
 const oursPerRound = 4;
+/** Between two publishes; all of a round fit into half an hour. */
+const secondsBetween = 60;
 const hourSeconds = 3_600;
 
 /** Both sides must have done the same work: the same keys, and the same HSDirs in the same order. */
@@ -24,6 +25,14 @@ function checkSame(sealed: Sealed, peer: PeerPublish): void {
   if (JSON.stringify([keys, hsdirs]) !== JSON.stringify([peer.blindedKeys, peer.hsdirs])) {
     throw new Error('Chimera and OnionBalance chose different blinded keys or HSDirs: nothing can be compared');
   }
+}
+
+export interface Options {
+  readonly inputs: Inputs;
+  /** The inputs' fixture as a file. */
+  readonly fixturePath: string;
+  readonly peer: Peer;
+  readonly rounds: number;
 }
 
 interface Warm {
@@ -36,27 +45,32 @@ interface Warm {
   readonly peerRestCpuMs: number;
 }
 
-async function measureWarm(fixture: Fixture, random: SeededRandom, peer: Peer, rounds: number): Promise<Warm> {
-  const publisher = createPublisher(fixture);
+async function measureWarm({ inputs, peer, rounds }: Options): Promise<Warm> {
+  const { fixture } = inputs;
+  const consensus = consensusOf(fixture);
+  const publisher = createPublisher(fixture, consensus);
   let { now } = fixture;
-  const newPoints = (): ReturnType<typeof candidatesOf> => candidatesOf(makeIntroPoints(introPointCount, random));
-  let last = await publisher.publish(newPoints(), now);
+  const newCandidates = async (): Promise<Candidate[]> =>
+    verifiedCandidates(await newDescriptors(inputs), consensus, fixture.now);
+  let last = await publisher.publish(await newCandidates(), now);
   checkSame(last, await peer.publish());
-  for (let count = 0; count < warmUps; count++) last = await publisher.publish(newPoints(), now);
+  for (let count = 0; count < warmUps; count++) last = await publisher.publish(await newCandidates(), now);
   const descriptorBytes = last.descriptors[0]?.texts[0]?.length ?? 0;
 
   const samples = { changed: [] as Sample[], unchanged: [] as Sample[], newHour: [] as Sample[], bare: [] as Sample[] };
   const peerSamples: PeerPublish[] = [];
   for (let round = 0; round < rounds; round++) {
     for (let count = 0; count < oursPerRound; count++) {
-      const candidates = newPoints();
+      const candidates = await newCandidates();
+      now += secondsBetween;
       samples.changed.push((await measure(() => publisher.publish(candidates, now))).sample);
+      now += secondsBetween;
       samples.unchanged.push((await measure(() => publisher.publish(candidates, now))).sample);
       samples.bare.push((await measure(() => signBare(descriptorBytes))).sample);
     }
     peerSamples.push(await peer.publish());
-    now += hourSeconds;
-    const candidates = newPoints();
+    const candidates = await newCandidates();
+    now = (Math.floor(now / hourSeconds) + 1) * hourSeconds;
     samples.newHour.push((await measure(() => publisher.publish(candidates, now))).sample);
   }
   return {
@@ -83,16 +97,9 @@ async function measureCold(fixturePath: string, rounds: number): Promise<{ ours:
   return { ours: medianOf(ours), peer: medianOf(peers) };
 }
 
-export async function benchPublish(options: {
-  readonly fixture: Fixture;
-  readonly fixturePath: string;
-  readonly random: SeededRandom;
-  readonly peer: Peer;
-  readonly rounds: number;
-}): Promise<Row[]> {
-  const { fixture, fixturePath, random, peer, rounds } = options;
-  const warm = await measureWarm(fixture, random, peer, rounds);
-  const cold = await measureCold(fixturePath, rounds);
+export async function benchPublish(options: Options): Promise<Row[]> {
+  const warm = await measureWarm(options);
+  const cold = await measureCold(options.fixturePath, options.rounds);
   return [
     { what: 'publish, warm', ours: warm.changed, peer: warm.peer, goal: { timesFaster: 20 } },
     { what: 'publish, cold', ours: cold.ours, peer: cold.peer, goal: { timesFaster: 8 } },

@@ -1,6 +1,7 @@
 /** Our side of the benchmark: `createSealer`, as the cycle calls it, with a signer that holds a key file as `signer/file` does. */
 import {
   blindedKey,
+  parseOnionAddress,
   parseSecretKeyFile,
   revisionKey,
   signBlinded,
@@ -10,13 +11,15 @@ import {
 } from '../../core/onion/index.ts';
 import {
   createSealer,
+  createVerifier,
   volatileRevisions,
   type Candidate,
+  type Consensus,
   type Sealed,
   type Signer,
 } from '../../core/pipeline/index.ts';
 import { systemRandom } from '../../core/runtime/index.ts';
-import { consensusOf, features, fromBase64, type Fixture } from './fixture.ts';
+import { features, fromBase64, type Fixture } from './fixture.ts';
 
 function keyFileSigner(secretKeyFile: Uint8Array): Signer {
   const master = parseSecretKeyFile(secretKeyFile);
@@ -34,7 +37,7 @@ function keyFileSigner(secretKeyFile: Uint8Array): Signer {
   };
 }
 
-/** Introduction points as the merge step passes them on. */
+/** Introduction points as the merge step passes them on, of nobody in particular. */
 export function candidatesOf(introPoints: readonly IntroPoint[]): Candidate[] {
   return introPoints.map((introPoint, index) => ({
     id: `${index}`,
@@ -46,14 +49,28 @@ export function candidatesOf(introPoints: readonly IntroPoint[]): Candidate[] {
   }));
 }
 
+/** The candidates in backends' descriptors, read and verified as the pipeline does. */
+export function verifiedCandidates(backends: Fixture['backends'], consensus: Consensus, now: number): Candidate[] {
+  const reports = backends.map(({ address, descriptor }, index) => ({
+    head: `node/${index}`,
+    node: 'node',
+    address: parseOnionAddress(address),
+    descriptor,
+    provenance: 'service' as const,
+    observedAt: now * 1000,
+  }));
+  const { heads, rejected } = createVerifier()(reports, consensus, now);
+  for (const { error } of rejected) throw error;
+  return heads.flatMap(({ candidates }) => candidates);
+}
+
 export interface Publisher {
   /** One publish: both descriptors, signed, and the HSDirs that they go to. `now` in Unix seconds. */
   publish(candidates: readonly Candidate[], now: number): Promise<Sealed>;
 }
 
-/** Loads key and consensus; nothing is derived yet. */
-export function createPublisher(fixture: Fixture): Publisher {
-  const consensus = consensusOf(fixture);
+/** Loads the key; nothing else is derived yet. */
+export function createPublisher(fixture: Fixture, consensus: Consensus): Publisher {
   const sealer = createSealer({
     signer: keyFileSigner(fromBase64(fixture.secretKeyFile)),
     revisions: volatileRevisions(),

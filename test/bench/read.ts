@@ -1,8 +1,7 @@
 /** Reading a backend's descriptor: parsed, verified and decrypted by us; parsed and decrypted by OnionBalance. */
-import { openDescriptor } from '../../core/onion/index.ts';
+import { openDescriptor, type IntroPoint } from '../../core/onion/index.ts';
 import { usablePeriods } from '../../core/pipeline/verify.ts';
-import type { SeededRandom } from '../kit/sim/seeded-random.ts';
-import { consensusOf, createBackend, makeIntroPoints, type Backend, type Fixture } from './fixture.ts';
+import { consensusOf, createBackend, makeIntroPoints, type Backend, type Inputs } from './fixture.ts';
 import type { Peer } from './peer.ts';
 import { measure, medianOf, type Sample } from './sample.ts';
 import { readVerifications, verifyBare } from './signatures.ts';
@@ -13,43 +12,48 @@ const warmUps = 100;
 const readsPerRound = 10;
 
 export async function benchRead(options: {
-  readonly fixture: Fixture;
-  readonly reader: Backend;
-  readonly random: SeededRandom;
+  readonly inputs: Inputs;
   readonly peer: Peer;
   readonly rounds: number;
 }): Promise<Row[]> {
-  const { fixture, reader, random, peer, rounds } = options;
+  const { inputs, peer, rounds } = options;
+  const { fixture, reader, random } = inputs;
   const consensus = consensusOf(fixture);
   const periods = usablePeriods(consensus);
-  const open = (backend: Backend, text: string): Promise<{ sample: Sample }> =>
-    measure(() => openDescriptor(text, { address: backend.address, periods, now: fixture.now }));
+  const open = async (backend: Backend, text: string): Promise<Sample> =>
+    (await measure(() => openDescriptor(text, { address: backend.address, periods, now: fixture.now }))).sample;
+  const newPoints = (): IntroPoint[] => makeIntroPoints(introPointCount, random);
 
-  const known: Sample[] = [];
-  const unknown: Sample[] = [];
-  const peers: Sample[] = [];
-  const bare: Sample[] = [];
+  const samples = {
+    update: [] as Sample[],
+    rekeyed: [] as Sample[],
+    first: [] as Sample[],
+    peer: [] as Sample[],
+    bare: [] as Sample[],
+  };
   for (let count = 0; count < warmUps + rounds * readsPerRound; count++) {
-    const text = await reader.descriptor(makeIntroPoints(introPointCount, random));
-    known.push((await open(reader, text)).sample);
-    peers.push(await peer.read(text));
-    bare.push((await measure(verifyBare)).sample);
+    const [before, after] = await reader.twoDescriptors(newPoints());
+    samples.rekeyed.push(await open(reader, before));
+    samples.update.push(await open(reader, after));
+    samples.peer.push(await peer.read(before));
+    samples.bare.push((await measure(verifyBare)).sample);
     if (count % readsPerRound !== 0) continue;
     const stranger = createBackend(random, consensus);
-    unknown.push((await open(stranger, await stranger.descriptor(makeIntroPoints(introPointCount, random)))).sample);
+    samples.first.push(await open(stranger, await stranger.descriptor(newPoints())));
   }
-  const theirs = medianOf(peers.slice(warmUps));
-  const ours = medianOf(known.slice(warmUps));
+  const warmed = (of: readonly Sample[]): Sample => medianOf(of.slice(warmUps));
+  const theirs = warmed(samples.peer);
   return [
-    { what: 'read, all of it new', ours, peer: theirs, goal: { timesTheCost: 1 } },
+    { what: 'read, all keys new', ours: warmed(samples.rekeyed), peer: theirs, goal: { timesTheCost: 1 } },
+    { what: 'read, an update', ours: warmed(samples.update), peer: theirs, goal: { timesTheCost: 1 } },
     {
-      what: `read, against its ${readVerifications} bare verifications`,
-      ours,
-      peer: medianOf(bare.slice(warmUps)),
+      what: `read, all keys new, against its ${readVerifications} bare verifications`,
+      ours: warmed(samples.rekeyed),
+      peer: warmed(samples.bare),
     },
     {
-      what: 'read, first of an address in a time period',
-      ours: medianOf(unknown.slice(warmUps / readsPerRound)),
+      what: 'read, first of a service in a time period',
+      ours: medianOf(samples.first.slice(warmUps / readsPerRound)),
       peer: theirs,
     },
   ];
