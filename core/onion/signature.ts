@@ -19,9 +19,20 @@ export function rawPublicKey(key: KeyObject): Uint8Array {
   return Uint8Array.from(Buffer.from(createPublicKey(key).export({ format: 'jwk' }).x ?? '', 'base64url'));
 }
 
-/** The verifying key of 32 raw bytes. */
+/** Raw key, as a text → its object. */
+const rememberedKeys = new Map<string, KeyObject>();
+const mostRemembered = 256;
+
+/** The verifying key of 32 raw bytes. Remembered: a descriptor has two signers, and the next one of its service the same. */
 export function verifyingKey(publicKey: Uint8Array): KeyObject {
-  return createPublicKey({ key: { ...type, x: encodeBase64Url(publicKey) }, format: 'jwk' });
+  const x = encodeBase64Url(publicKey);
+  const known = rememberedKeys.get(x);
+  if (known !== undefined) return known;
+  const key = createPublicKey({ key: { ...type, x }, format: 'jwk' });
+  const oldest = rememberedKeys.keys().next();
+  if (rememberedKeys.size >= mostRemembered && oldest.done !== true) rememberedKeys.delete(oldest.value);
+  rememberedKeys.set(x, key);
+  return key;
 }
 
 /** A 64-byte signature. */
