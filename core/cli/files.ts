@@ -18,7 +18,7 @@ export async function readInputFile({ runtime, terminal }: CommandContext, path:
   if (path === '-') return terminal.readInput(largestInputBytes);
   let bytes: Uint8Array | undefined;
   try {
-    bytes = await runtime.store.read(path);
+    bytes = await runtime.store.read(path, largestInputBytes);
   } catch (error) {
     throw new ChimeraError('CLI_FILE', `${path} cannot be read: ${messageOf(error)}`, {
       remedy: 'name a file that this user may read',
@@ -73,7 +73,7 @@ function withoutBase64(text: string): string {
 
 /** The content of the file that `value` names, or `value` itself. It may be a mistyped secret, so no error repeats it. */
 async function fileOrText({ runtime }: CommandContext, value: string): Promise<string> {
-  const bytes = await runtime.store.read(value).catch(() => undefined);
+  const bytes = await runtime.store.read(value, largestInputBytes).catch(() => undefined);
   return bytes === undefined ? value : Buffer.from(bytes).toString('latin1');
 }
 

@@ -11,6 +11,7 @@ export interface RevisionMemory {
   record(seen: readonly { readonly blindedKey: Uint8Array; readonly revision: bigint }[]): Promise<void>;
 }
 
+const largestFile = 65_536;
 /** Two periods are in use at a time; the rest is kept only so that a clock set back does no harm. */
 const maximumKept = 16;
 
@@ -45,7 +46,6 @@ function parse(path: string, bytes: Uint8Array): Map<string, bigint> {
     });
   let value: unknown;
   try {
-    if (bytes.length > 65_536) throw new Error('too large');
     value = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes));
   } catch {
     throw broken('not JSON');
@@ -64,10 +64,11 @@ function parse(path: string, bytes: Uint8Array): Map<string, bigint> {
 export async function storedRevisions(store: Store, path: string): Promise<RevisionMemory> {
   let bytes: Uint8Array | undefined;
   try {
-    bytes = await store.read(path);
+    bytes = await store.read(path, largestFile);
   } catch (error) {
     throw new ChimeraError('STATE_FILE', `state file ${path} cannot be read: ${messageOf(error)}`, {
-      remedy: 'let the user that runs Chimera read and write node.state_directory',
+      remedy:
+        'let the user that runs Chimera read and write node.state_directory; what is no file of Chimera’s must not lie there',
       cause: error,
     });
   }

@@ -1,10 +1,13 @@
 /** Files. The only place that touches a disk; simulations pass one that lives in memory. */
-import { chmod, chown, mkdir, open, readFile, readdir, rename, rm } from 'node:fs/promises';
+import { chmod, chown, mkdir, open, readdir, rename, rm, type FileHandle } from 'node:fs/promises';
 import { dirname } from 'node:path';
 
 export interface Store {
-  /** The file's bytes, or undefined when there is none. */
-  read(path: string): Promise<Uint8Array | undefined>;
+  /**
+   * The file's bytes, or undefined when there is none. Rejects with EFBIG when there are more than `maximumBytes`, of which
+   * no more are read: it may be a device that never ends.
+   */
+  read(path: string, maximumBytes?: number): Promise<Uint8Array | undefined>;
   /** Replaces the file as a whole, durably: after a crash it is the old one or the new one. Mode 0600 unless said otherwise. */
   write(path: string, data: Uint8Array | string, mode?: number): Promise<void>;
   /** Makes the directory and its parents; mode 0700 unless said otherwise. */
@@ -21,15 +24,40 @@ function absent(error: unknown): boolean {
   return (error as NodeJS.ErrnoException).code === 'ENOENT';
 }
 
+/** What a read beyond its limit rejects with. */
+export function tooLarge(path: string, maximumBytes: number): Error {
+  const what = `EFBIG: more than ${maximumBytes} bytes, which no such file has, read '${path}'`;
+  return Object.assign(new Error(what), { code: 'EFBIG', path });
+}
+
+/** Reads to the end, or to one byte beyond `maximumBytes`. The size is not asked first: that of a device or a pipe is 0. */
+async function readUpTo(file: FileHandle, path: string, maximumBytes: number): Promise<Uint8Array> {
+  const bytes = new Uint8Array(maximumBytes + 1);
+  let length = 0;
+  while (length < bytes.length) {
+    const { bytesRead } = await file.read(bytes, length, bytes.length - length);
+    if (bytesRead === 0) return bytes.slice(0, length);
+    length += bytesRead;
+  }
+  throw tooLarge(path, maximumBytes);
+}
+
 let serial = 0;
 
 export const systemStore: Store = {
-  read: async (path) => {
+  read: async (path, maximumBytes) => {
+    let file: FileHandle;
     try {
-      return new Uint8Array(await readFile(path));
+      file = await open(path, 'r');
     } catch (error) {
       if (absent(error)) return undefined;
       throw error;
+    }
+    try {
+      if (maximumBytes !== undefined) return await readUpTo(file, path, maximumBytes);
+      return new Uint8Array(await file.readFile());
+    } finally {
+      await file.close();
     }
   },
 

@@ -59,6 +59,8 @@ const refetchMs = 600_000;
 const retryFetchMs = 2_000;
 /** After the last of a round of uploads. */
 const uploadQuietMs = 700;
+/** Bytes of the file that tor writes a service's address to. */
+const longestHostname = 1_024;
 /** tor has forgotten the service when it does not know its descriptor this many polls in a row. */
 const pollsUntilForgotten = 5;
 
@@ -144,7 +146,7 @@ export function createHead(context: HeadContext): Head {
         cause: error,
       });
     }
-    const hostname = await store.read(`${own}/hostname`);
+    const hostname = await store.read(`${own}/hostname`, longestHostname);
     if (hostname === undefined) {
       throw new ChimeraError('HEADS_DIRECTORY', `${context.head}: tor wrote no ${own}/hostname`, {
         remedy: 'let Chimera read tor’s HiddenServiceDir: run it as root or as tor’s user',

@@ -6,7 +6,7 @@
 import * as v from 'valibot';
 import { nonEmpty } from '../../core/config/schema.ts';
 import { definePlugin, restrictedDiscoveryContract } from '../../core/engine/index.ts';
-import { ChimeraError } from '../../core/errors.ts';
+import { ChimeraError, isChimeraError, messageOf } from '../../core/errors.ts';
 import { parseAuthorizedClient } from '../../core/onion/index.ts';
 import type { Store } from '../../core/runtime/index.ts';
 
@@ -29,12 +29,13 @@ export async function readAuthorizedClients(store: Store, directory: string): Pr
   if (names.length > maximumClients) throw wrong(`${directory} has ${names.length} clients; ${maximumClients} fit`);
   const clients: Uint8Array[] = [];
   for (const name of names) {
-    const bytes = await store.read(`${directory}/${name}`);
-    const text = bytes === undefined || bytes.length > largestFile ? '' : new TextDecoder().decode(bytes);
     try {
+      const bytes = await store.read(`${directory}/${name}`, largestFile);
+      const text = new TextDecoder().decode(bytes);
       clients.push(parseAuthorizedClient(text));
-    } catch {
-      throw wrong(`${directory}/${name} is not an authorized client`);
+    } catch (error) {
+      const why = isChimeraError(error) ? 'is not an authorized client' : `cannot be read: ${messageOf(error)}`;
+      throw wrong(`${directory}/${name} ${why}`);
     }
   }
   return clients;

@@ -23,6 +23,8 @@ export interface Credentials {
 }
 
 const cookieLength = 32;
+/** Enough to say how long a file is that is no cookie. */
+const longestCookieFile = 4_096;
 const nonceLength = 32;
 const serverHashKey = 'Tor safe cookie authentication server-to-controller hash';
 const clientHashKey = 'Tor safe cookie authentication controller-to-server hash';
@@ -136,7 +138,7 @@ async function readCookie(store: Store, where: string, path: string | undefined)
     });
   if (path === undefined) return unusable('tor names no cookie file');
   try {
-    const cookie = await store.read(path);
+    const cookie = await store.read(path, longestCookieFile);
     if (cookie === undefined) return unusable(`there is no file ${path}`);
     // Nothing else than a cookie may leave this machine by way of a path that the other side names.
     if (cookie.length !== cookieLength) return unusable(`${path} has ${cookie.length} bytes, not ${cookieLength}`);

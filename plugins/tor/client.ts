@@ -17,11 +17,15 @@ export function createTorClient(runtime: TorRuntime, options: TorConnectOptions)
   return client;
 }
 
+export interface IdleTorClient {
+  readonly client: TorClient;
+  readonly begin: () => void;
+  /** Called with why each attempt to connect failed, or the connection ended. Returns the unsubscriber. */
+  readonly onFailure: (listener: (error: Error) => void) => () => void;
+}
+
 /** Makes a client that opens nothing before `begin` is called. */
-export function createIdleTorClient(
-  runtime: TorRuntime,
-  options: TorConnectOptions,
-): { readonly client: TorClient; readonly begin: () => void } {
+export function createIdleTorClient(runtime: TorRuntime, options: TorConnectOptions): IdleTorClient {
   const link = createLink(runtime, options);
   const log = runtime.log.child({ tor: link.name });
   const consensus = createConsensusSource(link, { clock: runtime.clock, log });
@@ -68,5 +72,5 @@ export function createIdleTorClient(
     },
     close: link.close,
   };
-  return { client, begin: link.begin };
+  return { client, begin: link.begin, onFailure: link.onFailure };
 }

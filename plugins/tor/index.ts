@@ -3,10 +3,12 @@
  * which waits for the configured tor. Enter at `torPlugin`; `createTorClient` serves whoever has no engine.
  */
 import * as v from 'valibot';
+import { integer, nonEmpty } from '../../core/config/schema.ts';
 import { definePlugin } from '../../core/engine/plugin.ts';
 import { torContract, type Tor, type TorClient, type TorConnectOptions } from '../../core/engine/contracts/tor.ts';
+import { isChimeraError, type ErrorCode } from '../../core/errors.ts';
 import { formatEndpoint, parseEndpoint, type Endpoint } from '../../core/runtime/index.ts';
-import { createIdleTorClient, type TorRuntime } from './client.ts';
+import { createIdleTorClient, type IdleTorClient, type TorRuntime } from './client.ts';
 
 export { createTorClient, type TorRuntime } from './client.ts';
 
@@ -18,28 +20,41 @@ const endpoint = v.pipe(
   ),
   v.transform((text): Endpoint => parseEndpoint(text) as Endpoint),
 );
-const milliseconds = v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(600_000));
 
 export const torOptions = v.strictObject({
   control: v.optional(endpoint, '127.0.0.1:9051'),
   password: v.optional(v.string()),
-  cookiePath: v.optional(v.string()),
-  commandTimeoutMs: v.optional(milliseconds, 10_000),
-  startTimeoutMs: v.optional(milliseconds, 10_000),
+  cookie_path: v.optional(nonEmpty),
+  command_timeout_ms: v.optional(integer(1, 600_000), 10_000),
+  start_timeout_ms: v.optional(integer(1, 600_000), 10_000),
 });
+
+/**
+ * What waiting does not heal. It must come twice in a row: once, it may be of a tor that was just starting or ending.
+ * That nothing listens, or nothing answers, is not among them: tor may be about to start.
+ */
+const lasting: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
+  'TOR_AUTHENTICATION',
+  'TOR_COOKIE',
+  'TOR_NOT_CONTROL_PORT',
+  'TOR_PERMISSION',
+]);
 
 export interface TorService {
   readonly tor: Tor;
-  /** Lets the clients connect, those made so far and later ones. */
-  readonly begin: () => void;
+  /**
+   * Lets the clients connect, those made so far and later ones. Resolves when the primary is ready; rejects when `limitMs` is
+   * over, or sooner with what waiting does not heal.
+   */
+  readonly start: (limitMs: number) => Promise<void>;
   readonly close: () => Promise<void>;
 }
 
 /** The clients of a node, one an endpoint; the first is the primary. */
 export function createTor(runtime: TorRuntime, primary: TorConnectOptions): TorService {
-  const clients = new Map<string, ReturnType<typeof createIdleTorClient>>();
+  const clients = new Map<string, IdleTorClient>();
   let begun = false;
-  const connect = (options: TorConnectOptions): TorClient => {
+  const entryOf = (options: TorConnectOptions): IdleTorClient => {
     const key = formatEndpoint(options.control);
     let entry = clients.get(key);
     if (entry === undefined || entry.client.state === 'closed') {
@@ -47,14 +62,36 @@ export function createTor(runtime: TorRuntime, primary: TorConnectOptions): TorS
       clients.set(key, entry);
       if (begun) entry.begin();
     }
-    return entry.client;
+    return entry;
   };
-  const tor: Tor = { primary: connect(primary), connect };
+  const first = entryOf(primary);
+  // The same tor's limits and password, unless others are named; a cookie belongs to one tor alone.
+  const { commandTimeoutMs, password } = primary;
+  const inherited = {
+    ...(commandTimeoutMs === undefined ? {} : { commandTimeoutMs }),
+    ...(password === undefined ? {} : { password }),
+  };
+  const connect = (options: TorConnectOptions): TorClient => entryOf({ ...inherited, ...options }).client;
+  const tor: Tor = { primary: first.client, connect };
   return {
     tor,
-    begin: () => {
+    start: async (limitMs) => {
+      let before: ErrorCode | undefined;
+      let forget: () => void = () => undefined;
+      const hopeless = new Promise<never>((_resolve, reject) => {
+        forget = first.onFailure((error) => {
+          const code = isChimeraError(error) && lasting.has(error.code) ? error.code : undefined;
+          if (code !== undefined && code === before) reject(error);
+          before = code;
+        });
+      });
       begun = true;
       for (const { begin } of clients.values()) begin();
+      try {
+        await Promise.race([first.client.ready(limitMs), hopeless]);
+      } finally {
+        forget();
+      }
     },
     close: async () => {
       await Promise.all([...clients.values()].map(({ client }) => client.close()));
@@ -68,22 +105,19 @@ export const torPlugin = definePlugin<v.InferOutput<typeof torOptions>>({
   gives: [torContract],
   section: 'tor',
   options: torOptions,
-  apply: (host, { control, password, cookiePath, commandTimeoutMs, startTimeoutMs }) => {
-    const { tor, begin, close } = createTor(
+  apply: (host, { control, password, cookie_path, command_timeout_ms, start_timeout_ms }) => {
+    const { tor, start, close } = createTor(
       { ...host.runtime, log: host.log },
       {
         control,
-        commandTimeoutMs,
+        commandTimeoutMs: command_timeout_ms,
         ...(password === undefined ? {} : { password }),
-        ...(cookiePath === undefined ? {} : { cookiePath }),
+        ...(cookie_path === undefined ? {} : { cookiePath: cookie_path }),
       },
     );
     host.defer(close);
     host.give(torContract, tor);
-    host.hooks.start.tapPromise('tor', () => {
-      begin();
-      return tor.primary.ready(startTimeoutMs);
-    });
+    host.hooks.start.tapPromise('tor', () => start(start_timeout_ms));
   },
 });
 

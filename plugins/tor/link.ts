@@ -26,6 +26,8 @@ export interface Link {
   readonly begin: () => void;
   readonly ready: (limitMs: number) => Promise<void>;
   readonly onState: (listener: (state: TorState) => void) => () => void;
+  /** Called with why each attempt to connect failed, or the connection ended, but for `close`. */
+  readonly onFailure: (listener: (error: Error) => void) => () => void;
   readonly onEvent: (name: string, listener: (event: TorEvent) => void) => () => void;
   /** Sends a command and resolves with the reply whatever its code. Rejects with TOR_NOT_READY while not ready. */
   readonly exchange: (line: string, data?: string) => Promise<Reply>;
@@ -46,6 +48,7 @@ export function createLink(runtime: TorRuntime, options: TorConnectOptions): Lin
   const timeoutMs = options.commandTimeoutMs ?? defaultCommandTimeoutMs;
   const stopping = new AbortController();
   const stateListeners = new Set<(state: TorState) => void>();
+  const failureListeners = new Set<(error: Error) => void>();
   const eventListeners = new Map<string, Set<(event: TorEvent) => void>>();
   /** Event names that the tor at the other end does not know. */
   let unknownEvents = new Set<string>();
@@ -97,7 +100,9 @@ export function createLink(runtime: TorRuntime, options: TorConnectOptions): Lin
     if (!stopping.signal.aborted && error.message !== lastError?.message) log.warn('no connection to tor', { error });
     lastError = error;
     connection = undefined;
-    if (!stopping.signal.aborted) enter('connecting');
+    if (stopping.signal.aborted) return;
+    enter('connecting');
+    for (const listener of failureListeners) call(listener, error);
   };
 
   /** One connection from opening to end. */
@@ -173,12 +178,22 @@ export function createLink(runtime: TorRuntime, options: TorConnectOptions): Lin
       });
       const late = (): Error =>
         lastError ??
-        new ChimeraError('TOR_TIMEOUT', `tor ${name} was not ready within ${limitMs} ms`, { remedy: 'Wait longer.' });
+        new ChimeraError(
+          'TOR_TIMEOUT',
+          connection === undefined
+            ? `${name} did not take the connection within ${limitMs} ms`
+            : `${name} took the connection and did not answer within ${limitMs} ms`,
+          { remedy: "Check that the address is tor's ControlPort, and that tor is neither stopped nor overloaded." },
+        );
       await withDeadline(clock, limitMs, late, () => changed).finally(forget);
     },
     onState: (listener) => {
       stateListeners.add(listener);
       return () => stateListeners.delete(listener);
+    },
+    onFailure: (listener) => {
+      failureListeners.add(listener);
+      return () => failureListeners.delete(listener);
     },
     onEvent: (event, listener) => {
       if (!/^[A-Z][A-Z0-9_]*$/.test(event))

@@ -171,8 +171,7 @@ export const electionPriority = definePlugin<v.InferOutput<typeof options>>({
     });
 
     host.hooks.start.tapPromise(name, async () => {
-      const bytes = path === undefined ? undefined : await store.read(path);
-      if (path !== undefined && bytes !== undefined) kept = readTerm(path, node, bytes);
+      if (path !== undefined) kept = await readTerm(store, path, node);
       const memory = kept === undefined ? {} : { highest: kept.highest, ownTerm: kept.own };
       state = initialState({ nowMs: clock.monotonic(), settings, ...memory });
       const tor = host.need(torContract).primary;

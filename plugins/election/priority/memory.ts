@@ -11,12 +11,25 @@ export interface Term {
 }
 
 const epoch = v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(largestEpoch));
+const largestFile = 4_096;
 const file = v.strictObject({ highestEpoch: epoch, claimedBy: v.nullable(v.string()) });
 
-export function readTerm(path: string, node: string, bytes: Uint8Array): Term {
+/** What was kept last; undefined when nothing was. Rejects with STATE_FILE. */
+export async function readTerm(store: Store, path: string, node: string): Promise<Term | undefined> {
+  let bytes: Uint8Array | undefined;
+  try {
+    bytes = await store.read(path, largestFile);
+  } catch (error) {
+    throw new ChimeraError('STATE_FILE', `state file ${path} cannot be read: ${messageOf(error)}`, {
+      remedy:
+        'let the user that runs Chimera read and write node.state_directory; what is no file of Chimera’s must not lie there',
+      cause: error,
+    });
+  }
+  if (bytes === undefined) return undefined;
   let value: unknown;
   try {
-    value = bytes.length > 4_096 ? undefined : JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes));
+    value = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes));
   } catch {
     value = undefined;
   }

@@ -28,14 +28,20 @@ const options = v.strictObject({
   onion_address: v.optional(onionAddress),
 });
 
+/** The largest of the forms, a PEM file, has a hundred bytes; some carry text around it. */
+const largestFile = 64 * 1024;
+
 /** Reads a master key file; rejects with MASTER_KEY_UNREADABLE or ONION_KEY_FILE, never with the key's bytes in the message. */
 export async function readMasterKey(store: Store, path: string): Promise<MasterKey> {
   let bytes: Uint8Array | undefined;
   try {
-    bytes = await store.read(path);
+    bytes = await store.read(path, largestFile);
   } catch (error) {
+    const denied = ['EACCES', 'EPERM'].includes((error as NodeJS.ErrnoException).code ?? '');
     throw new ChimeraError('MASTER_KEY_UNREADABLE', `master.identity_key_path: ${path}: ${messageOf(error)}`, {
-      remedy: 'let the user that runs Chimera read the file, and nobody else (chmod 600)',
+      remedy: denied
+        ? 'let the user that runs Chimera read the file, and nobody else (chmod 600)'
+        : 'give the path of the service’s hs_ed25519_secret_key, the file itself',
       cause: error,
     });
   }

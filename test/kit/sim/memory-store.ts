@@ -1,5 +1,5 @@
 /** Files in memory, for whole nodes in one process, with the faults that disks have. Enter through `createMemoryStore`. */
-import type { Store } from '../../../core/runtime/store.ts';
+import { tooLarge, type Store } from '../../../core/runtime/store.ts';
 
 export interface MemoryStore extends Store {
   /** While true every write fails with ENOSPC, and what was there stays. */
@@ -46,7 +46,13 @@ export function createMemoryStore(): MemoryStore {
   const store: MemoryStore = {
     full: false,
     readOnly: false,
-    read: async (path) => files.get(normalized(path))?.slice(),
+    read: async (path, maximumBytes = Infinity) => {
+      const at = normalized(path);
+      refuseIf(directories.has(at), 'EISDIR', 'illegal operation on a directory, read', path);
+      const bytes = files.get(at);
+      if (bytes !== undefined && bytes.length > maximumBytes) throw tooLarge(path, maximumBytes);
+      return bytes?.slice();
+    },
     write: async (path, data) => {
       const at = normalized(path);
       refuseIf(store.readOnly, 'EACCES', 'permission denied', path);
