@@ -24,14 +24,6 @@ import { defaultRingRules } from '../../core/onion/hsdir.ts';
 import type { Consensus } from '../../core/pipeline/model.ts';
 import { createSeededRandom, type SeededRandom } from '../kit/sim/seeded-random.ts';
 
-/** An introduction point with its bytes in base64. */
-export interface IntroPointText {
-  readonly linkSpecifiers: readonly { readonly type: number; readonly data: string }[];
-  readonly onionKey: string;
-  readonly authKey: string;
-  readonly encKey: string;
-}
-
 /** All bytes in base64; times in Unix seconds. */
 export interface Fixture {
   readonly now: number;
@@ -43,8 +35,6 @@ export interface Fixture {
   readonly seed: string;
   readonly secretKeyFile: string;
   readonly backends: readonly { readonly address: string; readonly descriptor: string }[];
-  /** As many introduction points as all backends have, for a process that is to publish without having read anything. */
-  readonly introPoints: readonly IntroPointText[];
   /** The service whose descriptors are read. */
   readonly readAddress: string;
 }
@@ -95,24 +85,6 @@ export function consensusOf(fixture: Fixture): Consensus {
     sharedRandom: { current: fromBase64(fixture.currentSrv), previous: fromBase64(fixture.previousSrv) },
     hsdirs: fixture.relays.map(({ fingerprint, ed25519 }) => ({ fingerprint, ed25519: fromBase64(ed25519) })),
     sendmeIncrement: 31,
-  };
-}
-
-export function introPointOf(text: IntroPointText): IntroPoint {
-  return {
-    linkSpecifiers: text.linkSpecifiers.map(({ type, data }) => ({ type, data: fromBase64(data) })),
-    onionKey: fromBase64(text.onionKey),
-    authKey: fromBase64(text.authKey),
-    encKey: fromBase64(text.encKey),
-  };
-}
-
-function textOf(point: IntroPoint): IntroPointText {
-  return {
-    linkSpecifiers: point.linkSpecifiers.map(({ type, data }) => ({ type, data: base64(data) })),
-    onionKey: base64(point.onionKey),
-    authKey: base64(point.authKey),
-    encKey: base64(point.encKey),
   };
 }
 
@@ -196,7 +168,6 @@ export async function makeInputs(seed: number): Promise<Inputs> {
     seed: base64(masterSeed),
     secretKeyFile: base64(encodeSecretKeyFile(masterKeyFromSeed(masterSeed))),
     backends: [],
-    introPoints: [],
     readAddress: '',
   };
   const consensus = consensusOf(empty);
@@ -205,7 +176,6 @@ export async function makeInputs(seed: number): Promise<Inputs> {
   const fixture = {
     ...empty,
     backends: await newDescriptors({ backends, random }),
-    introPoints: makeIntroPoints(introPointCount, random).map(textOf),
     readAddress: reader.address,
   };
   return { fixture, backends, reader, random };

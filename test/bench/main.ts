@@ -21,7 +21,8 @@ const help = `npm run bench -- [--rounds N] [--json]
 const explanation = `One publish: 2 descriptors of ${introPointCount} introduction points each, and their HSDirs among ${relayCount} relays.
   warm       a running daemon: same time period, rings and blinded keys known; all ${introPointCount} introduction points
              are new, so that each of their certificates is signed. OnionBalance keeps nothing between publishes.
-  cold       the first publish of a fresh process, from the bytes of the key file on: rings, blinding, certificates all new.
+  cold       the first publish of a fresh process that has read its backends' descriptors, from the bytes of the key
+             file on: rings, blinding, signing keys and certificates are all new.
   unchanged  the same introduction points as before; first of an hour: the blinded keys sign as well.
 One read: a descriptor of 3 introduction points, parsed, verified and decrypted; OnionBalance verifies nothing.
 `;

@@ -6,7 +6,6 @@ import {
   revisionKey,
   signBlinded,
   type BlindedKey,
-  type IntroPoint,
   type TimePeriod,
 } from '../../core/onion/index.ts';
 import {
@@ -19,7 +18,7 @@ import {
   type Signer,
 } from '../../core/pipeline/index.ts';
 import { systemRandom } from '../../core/runtime/index.ts';
-import { features, fromBase64, type Fixture } from './fixture.ts';
+import { fromBase64, type Fixture } from './fixture.ts';
 
 function keyFileSigner(secretKeyFile: Uint8Array): Signer {
   const master = parseSecretKeyFile(secretKeyFile);
@@ -35,18 +34,6 @@ function keyFileSigner(secretKeyFile: Uint8Array): Signer {
     sign: async (period, message) => signBlinded(blindedFor(period), message),
     revisionKey: async (period) => revisionKey(blindedFor(period)),
   };
-}
-
-/** Introduction points as the merge step passes them on, of nobody in particular. */
-export function candidatesOf(introPoints: readonly IntroPoint[]): Candidate[] {
-  return introPoints.map((introPoint, index) => ({
-    id: `${index}`,
-    head: `node/${index >> 1}`,
-    node: 'node',
-    provenance: 'service',
-    introPoint,
-    features,
-  }));
 }
 
 /** The candidates in backends' descriptors, read and verified as the pipeline does. */
