@@ -174,6 +174,17 @@ test('review sees the same content when the order alone changed, another when a 
   expect(seen[5]?.placement).not.toBe(seen[4]?.placement);
 });
 
+test('the epoch is the one that the node was admitted in, whatever the election says later in the cycle', async () => {
+  const b = await bench();
+  b.world.epoch = 4;
+  b.hooks.gather.tap('test', () => {
+    b.world.epoch = 5;
+  });
+  const result = await b.run('start');
+  expect(result.epoch).toBe(4);
+  expect(b.memory.published).toMatchObject({ epoch: 4 });
+});
+
 test('clients are asked for once: what is sealed is what was reviewed', async () => {
   const b = await bench();
   let calls = 0;
