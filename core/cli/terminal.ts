@@ -13,12 +13,18 @@ export interface Terminal {
   readInput(limitBytes: number): Promise<Uint8Array>;
 }
 
-/** The streams of this process. A reader that goes away early (`| head`) ends the process in silence, as with other tools. */
+/**
+ * The streams of this process. A reader that goes away early (`| head`) ends the process in silence, as with other tools:
+ * in order, when the command has something to take back at SIGTERM.
+ */
 export function systemTerminal(): Terminal {
+  let readerGone = false;
   for (const stream of [process.stdout, process.stderr]) {
     stream.on('error', (error: NodeJS.ErrnoException) => {
       if (error.code !== 'EPIPE') throw error;
-      process.exit(0);
+      if (readerGone) return;
+      readerGone = true;
+      if (!process.emit('SIGTERM')) process.exit(0);
     });
   }
   return {

@@ -213,7 +213,7 @@ export function createEngine(options: EngineOptions): Engine {
     }
   }
 
-  const releaseAll = async (): Promise<void> => {
+  const releaseRest = async (): Promise<void> => {
     const endsAtMs = clock.monotonic() + releasesLimitMs;
     for (let next = releases.pop(); next !== undefined; next = releases.pop()) {
       const { plugin, release } = next;
@@ -225,6 +225,29 @@ export function createEngine(options: EngineOptions): Engine {
         log.warn('a release failed', { plugin, error });
       }
     }
+  };
+
+  let releasing = Promise.resolve();
+  /** In one line: of two at once, one would close what the other still needs. */
+  const releaseAll = (): Promise<void> => {
+    releasing = releasing.then(releaseRest);
+    return releasing;
+  };
+
+  const shutDown = (): Promise<void> => {
+    stop ??= (async () => {
+      phase = 'stopped';
+      stopping.abort(stopped);
+      const ended = Promise.all([queue.close(stopped), ...background]);
+      await withDeadline(
+        clock,
+        endLimitMs,
+        () => stopped,
+        () => ended,
+      ).catch(() => undefined);
+      await releaseAll();
+    })();
+    return stop;
   };
 
   const service = <Service>({ name }: Contract<Service>): Service => {
@@ -291,29 +314,13 @@ export function createEngine(options: EngineOptions): Engine {
         await Promise.race([prepare(), aborted]);
         stopping.signal.throwIfAborted();
       } catch (error) {
-        phase = 'stopped';
-        stopping.abort(stopped);
-        await releaseAll();
+        await shutDown();
         throw error;
       }
       phase = 'running';
       queue.request('start').catch(() => undefined);
     },
-    stop: () => {
-      stop ??= (async () => {
-        phase = 'stopped';
-        stopping.abort(stopped);
-        const ended = Promise.all([queue.close(stopped), ...background]);
-        await withDeadline(
-          clock,
-          endLimitMs,
-          () => stopped,
-          () => ended,
-        ).catch(() => undefined);
-        await releaseAll();
-      })();
-      return stop;
-    },
+    stop: shutDown,
   };
 }
 

@@ -1,5 +1,5 @@
 /** Files. The only place that touches a disk; simulations pass one that lives in memory. */
-import { chmod, chown, mkdir, open, readdir, rename, rm, type FileHandle } from 'node:fs/promises';
+import { chmod, chown, mkdir, open, readdir, rename, rm, rmdir, type FileHandle } from 'node:fs/promises';
 import { dirname } from 'node:path';
 
 export interface Store {
@@ -14,6 +14,8 @@ export interface Store {
   makeDirectory(path: string, mode?: number): Promise<void>;
   /** Removes a file or a whole directory; it need not exist. */
   remove(path: string): Promise<void>;
+  /** Removes a directory that is empty, and no other. */
+  removeEmpty(path: string): Promise<void>;
   /** Gives a file or directory to the user `uid`; does nothing unless this process is root and the user another. */
   own(path: string, uid: number): Promise<void>;
   /** The names in a directory, sorted; empty when there is none. */
@@ -89,6 +91,14 @@ export const systemStore: Store = {
   },
 
   remove: (path) => rm(path, { recursive: true, force: true }),
+
+  removeEmpty: async (path) => {
+    try {
+      await rmdir(path);
+    } catch (error) {
+      if (!absent(error) && !['ENOTEMPTY', 'EEXIST'].includes((error as NodeJS.ErrnoException).code ?? '')) throw error;
+    }
+  },
 
   own: async (path, uid) => {
     if (process.getuid?.() === 0 && uid !== 0) await chown(path, uid, -1);

@@ -19,7 +19,7 @@ import {
   type OnionAddress,
 } from '../../core/onion/index.ts';
 import { usablePeriods, type Consensus, type HeadReport } from '../../core/pipeline/index.ts';
-import { jittered, type Log, type Runtime, type Timer } from '../../core/runtime/index.ts';
+import { jittered, withDeadline, type Log, type Runtime, type Timer } from '../../core/runtime/index.ts';
 import { directoryOf, readServices, writeServices, type ServiceSettings } from './settings.ts';
 import type { HeadOptions } from './options.ts';
 
@@ -59,6 +59,8 @@ const refetchMs = 600_000;
 const retryFetchMs = 2_000;
 /** After the last of a round of uploads. */
 const uploadQuietMs = 700;
+/** How long tor may take to let go of a head at the stop, which has to be over soon. */
+const takeOutLimitMs = 800;
 /** Bytes of the file that tor writes a service's address to. */
 const longestHostname = 1_024;
 /** tor has forgotten the service when it does not know its descriptor this many polls in a row. */
@@ -67,7 +69,8 @@ const pollsUntilForgotten = 5;
 export function createHead(context: HeadContext): Head {
   const { tor, options, mode, runtime, log, node } = context;
   const { clock, random, store } = runtime;
-  let directory: string | undefined;
+  /** Where the head lies, and below what; from the moment on when something of it may be there. */
+  let place: { readonly own: string; readonly base: string } | undefined;
   let address: OnionAddress | undefined;
   let report: HeadReport | undefined;
   /** What the report says, as text; empty without one. */
@@ -108,23 +111,31 @@ export function createHead(context: HeadContext): Head {
   };
 
   /** Makes tor run the head, beside whatever services it has. Harmless when it does already. */
-  const setUp = async (): Promise<void> => {
+  const setUp = async (signal: AbortSignal): Promise<void> => {
     const base = await baseDirectory();
     const own = `${base}/${context.head.replace(/[^A-Za-z0-9._-]/g, '-')}`;
     const uid = Number(await tor.getInfo('process/uid').catch(() => '0'));
+    // From here on every step is either not begun after a stop, or taken back by it.
+    signal.throwIfAborted();
+    place = { own, base };
     try {
+      // A directory of the operator's that is in use stays whose it is.
+      const fresh = (await store.list(base)).length === 0;
       await store.makeDirectory(base);
       await store.makeDirectory(own);
       await mode.prepare(own);
-      for (const path of [base, own, ...(await store.list(own)).map((name) => `${own}/${name}`)]) {
-        await store.own(path, uid);
-      }
+      const files = (await store.list(own)).map((name) => `${own}/${name}`);
+      for (const path of [...(fresh ? [base] : []), own, ...files]) await store.own(path, uid);
     } catch (error) {
+      const full = ['ENOSPC', 'EDQUOT'].includes((error as NodeJS.ErrnoException).code ?? '');
       throw new ChimeraError('HEADS_DIRECTORY', `${context.head}: cannot prepare ${own}: ${messageOf(error)}`, {
-        remedy: 'run Chimera as root or as tor’s user, or set heads.hidden_service_dir to a directory of that user',
+        remedy: full
+          ? 'make room on the disk; it is tried again by itself'
+          : 'run Chimera as root or as tor’s user, or set heads.hidden_service_dir to a directory of that user',
         cause: error,
       });
     }
+    signal.throwIfAborted();
     const service: ServiceSettings = [
       ['HiddenServiceDir', own],
       ['HiddenServicePort', `${options.virtual_port} ${options.target}`],
@@ -133,10 +144,12 @@ export function createHead(context: HeadContext): Head {
       ...Object.entries(options.torrc),
     ];
     const running = await readServices(tor);
+    signal.throwIfAborted();
     const others = running.filter((known) => directoryOf(known) !== own);
     const known = others.length < running.length;
     if (!mode.publishesItself && previousPublish === undefined) {
       previousPublish = (await tor.getConf('PublishHidServDescriptors'))[0] ?? '1';
+      signal.throwIfAborted();
     }
     try {
       await writeServices(tor, [...others, service], mode.publishesItself ? [] : [['PublishHidServDescriptors', '0']]);
@@ -152,7 +165,6 @@ export function createHead(context: HeadContext): Head {
         remedy: 'let Chimera read tor’s HiddenServiceDir: run it as root or as tor’s user',
       });
     }
-    directory = own;
     address = parseOnionAddress(new TextDecoder().decode(hostname).trim());
     uploadSeen = known;
     missing = 0;
@@ -162,7 +174,14 @@ export function createHead(context: HeadContext): Head {
   /** Whether tor still has the service, be it without introduction points so far. */
   const isListed = async (): Promise<boolean> => {
     missing = 0;
-    return (await readServices(tor)).some((known) => directoryOf(known) === directory);
+    return (await readServices(tor)).some((known) => directoryOf(known) === place?.own);
+  };
+
+  const takeOut = async (own: string): Promise<void> => {
+    const running = await readServices(tor);
+    const left = running.filter((known) => directoryOf(known) !== own);
+    const reset = previousPublish === undefined ? [] : ([['PublishHidServDescriptors', previousPublish]] as const);
+    if (left.length < running.length || reset.length > 0) await writeServices(tor, left, reset);
   };
 
   const halfOf = (consensus: Consensus): string => {
@@ -190,8 +209,8 @@ export function createHead(context: HeadContext): Head {
     return fetched?.half === half ? fetched.text : undefined;
   };
 
-  const poll = async (): Promise<void> => {
-    if (address === undefined) await setUp();
+  const poll = async (signal: AbortSignal): Promise<void> => {
+    if (address === undefined) await setUp(signal);
     const service = address as OnionAddress;
     const own = await tor.serviceDescriptor(service);
     missing = own === undefined ? missing + 1 : 0;
@@ -249,7 +268,7 @@ export function createHead(context: HeadContext): Head {
         while (!signal.aborted) {
           let delayMs = options.poll_interval_ms;
           try {
-            if (tor.state === 'ready') await poll();
+            if (tor.state === 'ready') await poll(signal);
             if (report === undefined) delayMs = Math.min(delayMs, 500);
           } catch (error) {
             if (signal.aborted) break;
@@ -276,11 +295,19 @@ export function createHead(context: HeadContext): Head {
       }
     },
     remove: async () => {
-      if (directory === undefined || options.keep_on_exit || tor.state !== 'ready') return;
-      const left = (await readServices(tor)).filter((known) => directoryOf(known) !== directory);
-      const reset = previousPublish === undefined ? [] : ([['PublishHidServDescriptors', previousPublish]] as const);
-      await writeServices(tor, left, reset);
-      await store.remove(directory);
+      if (place === undefined || options.keep_on_exit) return;
+      const { own, base } = place;
+      const late = (): Error =>
+        new ChimeraError('TOR_TIMEOUT', `${context.head}: tor was not done with its removal in ${takeOutLimitMs} ms`, {
+          remedy: 'restart tor: it runs the head until then',
+        });
+      try {
+        // One that is gone has forgotten the service with its end.
+        if (tor.state === 'ready') await withDeadline(clock, takeOutLimitMs, late, () => takeOut(own));
+      } finally {
+        await store.remove(own);
+        await store.removeEmpty(base);
+      }
     },
   };
 }

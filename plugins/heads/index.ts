@@ -10,6 +10,7 @@ import {
   type Contract,
   type Host,
   type Plugin,
+  type TorClient,
 } from '../../core/engine/index.ts';
 import { createHead, type Head, type IdentityMode } from './head.ts';
 import { headOptionsSchema, type HeadOptions } from './options.ts';
@@ -66,8 +67,16 @@ export function headsPlugin(definition: {
         host.defer(async () => {
           // The peers hear it before the introduction points are gone.
           if (!options.keep_on_exit) registry.set([], name);
-          // One after the other: each reads and rewrites its tor's whole list of services.
-          for (const head of heads) await head.remove();
+          // One after the other in each tor: each reads and rewrites its tor's whole list of services.
+          const removeFrom = async (tor: TorClient): Promise<void> => {
+            for (const [index, head] of heads.entries()) {
+              if (clients[index] !== tor) continue;
+              await head.remove().catch((error: unknown) => {
+                host.log.warn('a head may still be in its tor', { head: `${host.node}/${index + 1}`, error });
+              });
+            }
+          };
+          await Promise.all([...new Set(clients)].map(removeFrom));
         });
       });
     },

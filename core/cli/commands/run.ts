@@ -1,10 +1,12 @@
-/** `chimera run`: one node, until it is told to stop. SIGHUP publishes at once, SIGINT and SIGTERM stop within two seconds. */
+/** `chimera run`: one node, until it is told to stop. SIGHUP publishes at once, SIGINT and SIGTERM stop within two seconds, and at once when they come again. */
+import { constants } from 'node:os';
 import { plugins } from '../../../plugins/index.ts';
 import { presets } from '../../../presets/index.ts';
 import { loadConfig, resolveConfig, type ResolvedConfig } from '../../config/index.ts';
 import type { Engine } from '../../engine/index.ts';
-import { createLog, type Runtime } from '../../runtime/index.ts';
+import { createLog, type Clock, type Runtime } from '../../runtime/index.ts';
 import type { RegisterCommand } from '../context.ts';
+import { exitCodes } from '../exit.ts';
 import { createNode, logResult } from '../node.ts';
 import type { Terminal } from '../terminal.ts';
 import { textLine } from '../text-log.ts';
@@ -23,11 +25,29 @@ function withLog(runtime: Runtime, { core }: ResolvedConfig, terminal: Terminal)
   return { ...runtime, log: createLog({ write }, core.log.level, () => runtime.clock.now()) };
 }
 
-/** Resolves when a signal asks to stop. */
-function untilStopped(engine: Engine): Promise<string> {
+/** Within this time a second signal is the first one again: a terminal and npm each hand on the same Ctrl-C. Milliseconds. */
+const sameSignalMs = 250;
+
+/** Aborts with the name of the signal that asks to stop; one more ends the process there and then. */
+function stopSignal(clock: Clock): AbortSignal {
+  const stopping = new AbortController();
+  let firstAtMs = 0;
+  for (const name of ['SIGINT', 'SIGTERM'] as const) {
+    process.on(name, () => {
+      if (!stopping.signal.aborted) {
+        firstAtMs = clock.monotonic();
+        stopping.abort(name);
+      } else if (clock.monotonic() - firstAtMs > sameSignalMs) process.exit(128 + constants.signals[name]);
+    });
+  }
+  return stopping.signal;
+}
+
+/** Resolves when the signal aborts. */
+function aborted(signal: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
-    for (const name of ['SIGINT', 'SIGTERM'] as const) process.once(name, () => resolve(name));
-    process.on('SIGHUP', () => engine.signal('operator', { why: 'SIGHUP' }));
+    if (signal.aborted) resolve();
+    else signal.addEventListener('abort', () => resolve(), { once: true });
   });
 }
 
@@ -45,16 +65,18 @@ export const registerRun: RegisterCommand = (program, context) => {
     .option('-p, --preset <name>', `preset: ${[...presets.keys()].join(', ')}`)
     .addHelpText('after', '\nExample:\n  chimera run --config /etc/chimera/chimera.toml')
     .action(async ({ config, preset }: RunOptions) => {
+      const stopping = stopSignal(context.runtime.clock);
+      let engine: Engine | undefined;
+      process.on('SIGHUP', () => engine?.signal('operator', { why: 'SIGHUP' }));
       const resolved = await resolveConfig(await loadConfig(config, process.cwd()), { presets, plugins }, preset);
       const runtime = withLog(context.runtime, resolved, context.terminal);
-      const engine = createNode(resolved, runtime);
-      engine.onResult((result) => logResult(runtime.log, result));
-      const stopped = untilStopped(engine);
-      const starting = engine.start();
-      starting.catch(() => undefined);
-      const name = await Promise.race([starting.then(() => stopped), stopped]);
-      runtime.log.info('stopping', { signal: name });
-      await Promise.race([engine.stop(), runtime.clock.sleep(stopLimitMs)]);
-      process.exit(0);
+      const node = createNode(resolved, runtime);
+      engine = node;
+      node.onResult((result) => logResult(runtime.log, result));
+      const stopped = aborted(stopping);
+      if (!stopping.aborted) await Promise.race([node.start().then(() => stopped), stopped]);
+      runtime.log.info('stopping', { signal: stopping.reason as string });
+      await Promise.race([node.stop(), runtime.clock.sleep(stopLimitMs)]);
+      process.exit(exitCodes.ok);
     });
 };

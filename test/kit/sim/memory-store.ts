@@ -72,6 +72,10 @@ export function createMemoryStore(): MemoryStore {
         for (const known of set.keys()) if (known === at || known.startsWith(`${at}/`)) set.delete(known);
       }
     },
+    removeEmpty: async (path) => {
+      refuseIf(store.readOnly, 'EACCES', 'permission denied', path);
+      if ((await store.list(path)).length === 0) directories.delete(normalized(path));
+    },
     own: async () => undefined,
     list: async (path) => {
       const at = normalized(path);

@@ -161,6 +161,34 @@ describe('start', () => {
 });
 
 describe('stop', () => {
+  test('during the start releases one at a time, what was opened last first', async () => {
+    const story: string[] = [];
+    let waiting: () => void = () => undefined;
+    const reached = new Promise<void>((resolve) => {
+      waiting = resolve;
+    });
+    const opener = plugin('opener', (host) => {
+      for (const what of ['connection', 'service']) {
+        host.defer(async () => {
+          story.push(`${what} closes`);
+          await host.runtime.clock.sleep(100);
+          story.push(`${what} closed`);
+        });
+      }
+      host.hooks.start.tapPromise('opener', () => {
+        waiting();
+        return new Promise(() => undefined);
+      });
+    });
+    const n = node([...essentials(), opener]);
+    const starting = n.engine.start();
+    starting.catch(() => undefined);
+    await reached;
+    await n.clock.runFor(n.engine.stop(), 10_000);
+    await expect(starting).rejects.toMatchObject({ code: 'ENGINE_STOPPED' });
+    expect(story).toEqual(['service closes', 'service closed', 'connection closes', 'connection closed']);
+  });
+
   test('ends background work, then releases in reverse order; once, however often it is asked for', async () => {
     const story: string[] = [];
     const worker = plugin('worker', (host) => {

@@ -435,6 +435,66 @@ describe('the stop', () => {
     s.tor.setState('connecting');
     await s.stop();
     expect(setConfs(s.tor)).toHaveLength(1);
+    // With its end it has forgotten the service; nobody else would ever remove the directory.
+    expect(s.store.files().filter((path) => path.startsWith(base))).toEqual([]);
+  });
+
+  test('a tor that hangs is given up, and the directory goes nevertheless', async () => {
+    const s = await stage();
+    await s.start();
+    await s.clock.advance(1000);
+    s.tor.command = () => new Promise(() => undefined);
+    await s.clock.runFor(s.stop(), 1000);
+    expect(s.store.files().filter((path) => path.startsWith(base))).toEqual([]);
+    expect(s.lines).toContainEqual(
+      expect.objectContaining({ message: 'a head may still be in its tor', fields: expect.anything() as object }),
+    );
+  });
+
+  test('in the midst of a set-up: what was begun is taken back, and nothing begins after it', async () => {
+    for (const stopAfter of ['DataDirectory', 'process/uid', 'GETCONF', 'SETCONF']) {
+      const s = await stage();
+      let go: () => void = () => undefined;
+      const held = new Promise<void>((resolve) => {
+        go = resolve;
+      });
+      const hold = async <T>(what: string, work: () => Promise<T>): Promise<T> => {
+        if (what !== stopAfter) return work();
+        const value = await work();
+        await held;
+        return value;
+      };
+      const { getConf, getInfo, command, setConf } = s.tor;
+      s.tor.getConf = (option) => hold(option, () => getConf(option));
+      s.tor.getInfo = (key) => hold(key, () => getInfo(key));
+      s.tor.command = (line) => hold('GETCONF', () => command(line));
+      s.tor.setConf = (settings) => hold('SETCONF', () => setConf(settings));
+      await s.start();
+      await s.clock.advance(10);
+      // The engine does not wait for background work for ever.
+      s.abort();
+      s.tor.command = command;
+      s.tor.setConf = setConf;
+      await s.release();
+      go();
+      await s.clock.advance(10);
+      expect(s.tor.services, stopAfter).toEqual(mine);
+      expect(s.store.files().filter((path) => path.startsWith(base))).toEqual([]);
+    }
+  });
+
+  test('the parent of the directories goes too once it is empty, and only then', async () => {
+    const s = await stage();
+    await s.start();
+    await s.clock.advance(1000);
+    await s.store.makeDirectory(`${base}/another-1`);
+    await s.stop();
+    expect(await s.store.list(base)).toEqual(['another-1']);
+    const alone = await stage();
+    await alone.start();
+    await alone.clock.advance(1000);
+    await alone.stop();
+    expect(await alone.store.list('/var/lib/tor')).toEqual([]);
   });
 
   test('before anything was set up there is nothing to take back', async () => {
@@ -458,6 +518,31 @@ describe('failures are told with their code, and tried again', () => {
     s.store.readOnly = false;
     await s.clock.advance(10_000);
     expect(s.now()).toHaveLength(1);
+  });
+
+  test('a full disk is called that, and tried again', async () => {
+    const s = await stage();
+    s.store.full = true;
+    await s.start();
+    await s.clock.advance(1000);
+    const [line] = s.lines.filter(({ level }) => level === 'error');
+    expect(line?.fields.error).toMatchObject({
+      code: 'HEADS_DIRECTORY',
+      remedy: expect.stringMatching(/room/) as string,
+    });
+    s.store.full = false;
+    await s.clock.advance(10_000);
+    expect(s.now()).toHaveLength(1);
+  });
+
+  test('a directory of the operator’s that is in use keeps its owner', async () => {
+    const s = await stage({ settings: { hidden_service_dir: '/srv' } });
+    const owned: string[] = [];
+    s.store.own = async (path) => void owned.push(path);
+    await s.store.makeDirectory('/srv/www');
+    await s.start();
+    await s.clock.advance(10);
+    expect(owned).toEqual(['/srv/one-1', '/srv/one-1/ob_config']);
   });
 
   test('a DataDirectory that tor does not tell', async () => {

@@ -54,6 +54,9 @@ export interface BareHost {
   start(): Promise<void>;
   /** Aborts background work, then releases in reverse order. */
   stop(): Promise<void>;
+  /** The two halves of a stop that does not wait for background work. */
+  abort(): void;
+  release(): Promise<void>;
 }
 
 export function createBareHost(options: { node?: string; clock?: VirtualClock; store?: MemoryStore } = {}): BareHost {
@@ -85,6 +88,10 @@ export function createBareHost(options: { node?: string; clock?: VirtualClock; s
       background.push(work(stopping.signal).catch((error: unknown) => void failures.push(error)));
     },
   };
+  const abort = (): void => stopping.abort(new Error('stopping'));
+  const release = async (): Promise<void> => {
+    for (let next = releases.pop(); next !== undefined; next = releases.pop()) await next();
+  };
   return {
     host,
     hooks,
@@ -101,10 +108,12 @@ export function createBareHost(options: { node?: string; clock?: VirtualClock; s
     },
     start: () => hooks.start.promise(),
     stop: async () => {
-      stopping.abort(new Error('stopping'));
+      abort();
       await Promise.all(background);
-      for (let release = releases.pop(); release !== undefined; release = releases.pop()) await release();
+      await release();
     },
+    abort,
+    release,
   };
 }
 

@@ -106,6 +106,7 @@ test('other tors are asked with the same password, unless they have their own', 
   releases.push(() => Promise.all([alike?.close(), different?.close()]));
   await tor.connect({ control: alike?.endpoint as Endpoint }).ready(5000);
   await tor.connect({ control: different?.endpoint as Endpoint, password: 'own' }).ready(5000);
+  expect([alike, different].map((other) => other?.sessions.length)).toEqual([1, 1]);
 });
 
 test('options have defaults, take every form of an address, and refuse the rest', () => {
