@@ -282,7 +282,7 @@ describe('nodes', () => {
     expect(states(a)).toEqual(['a alive']);
   });
 
-  test('say at most 4 messages and 4 kB a second each, when five of them are at rest', async () => {
+  test('at rest send each other at most 4 messages and 4 kB a second, five of them', async () => {
     const { clock, bus } = makeNetwork();
     for (const name of ['a', 'b', 'c', 'd', 'e']) join(clock, bus, name).publish('load', 'z'.repeat(1_000));
     await clock.advance(10_000);
