@@ -7,15 +7,17 @@ import { availableParallelism, cpus, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { introPointCount, makeInputs, relayCount } from './fixture.ts';
+import { benchIdle } from './idle.ts';
 import { startPeer } from './peer.ts';
 import { benchPublish } from './publish.ts';
 import { benchRead } from './read.ts';
-import { formatRows, judge } from './table.ts';
+import { formatFigures, formatRows, judge } from './table.ts';
 
-const help = `npm run bench -- [--rounds N] [--json]
+const help = `npm run bench -- [--rounds N] [--idle-seconds N] [--json]
 
-  --rounds N  rounds of each measurement (default 7)
-  --json      print the figures as JSON
+  --rounds N        rounds of each measurement (default 7)
+  --idle-seconds N  how long the idle process is watched (default 60; 0: not at all)
+  --json            print the figures as JSON
 `;
 
 const explanation = `One publish: 2 descriptors of ${introPointCount} introduction points each, and their HSDirs among ${relayCount} relays.
@@ -24,14 +26,20 @@ const explanation = `One publish: 2 descriptors of ${introPointCount} introducti
   cold       the first publish of a fresh process that has read its backends' descriptors, from the bytes of the key
              file on: rings, blinding, signing keys and certificates are all new.
   unchanged  the same introduction points as before; first of an hour: the blinded keys sign as well.
-One read: a descriptor of 3 introduction points, parsed, verified and decrypted; OnionBalance verifies nothing.
-`;
+One read: a descriptor of 3 introduction points, parsed, verified and decrypted; OnionBalance verifies nothing.`;
 
 const { values } = parseArgs({
-  options: { rounds: { type: 'string', default: '7' }, json: { type: 'boolean' }, help: { type: 'boolean' } },
+  options: {
+    rounds: { type: 'string', default: '7' },
+    'idle-seconds': { type: 'string', default: '60' },
+    json: { type: 'boolean' },
+    help: { type: 'boolean' },
+  },
 });
 const rounds = Number(values.rounds);
-if (values.help === true || !Number.isInteger(rounds) || rounds < 1) {
+const idleSeconds = Number(values['idle-seconds']);
+const usable = Number.isInteger(rounds) && rounds >= 1 && Number.isInteger(idleSeconds) && idleSeconds >= 0;
+if (values.help === true || !usable) {
   process.stdout.write(help);
   process.exit(values.help === true ? 0 : 2);
 }
@@ -47,6 +55,7 @@ try {
     ...(await benchRead({ inputs, peer, rounds })),
   ].map(judge);
   peer.stop();
+  const idle = idleSeconds === 0 ? [] : await benchIdle({ fixture: inputs.fixture, folder, seconds: idleSeconds });
   const machine = {
     processor: cpus()[0]?.model ?? 'unknown',
     cores: availableParallelism(),
@@ -54,12 +63,12 @@ try {
     openssl: process.versions.openssl,
     python: peer.python,
   };
+  const about = Object.entries(machine)
+    .map(([name, value]) => `${name} ${value}`)
+    .join(' · ');
+  const parts = [explanation, about, formatRows(rows), ...(idle.length === 0 ? [] : [formatFigures(idle)])];
   process.stdout.write(
-    values.json === true
-      ? `${JSON.stringify({ machine, rounds, rows }, null, 1)}\n`
-      : `${explanation}\n${Object.entries(machine)
-          .map(([name, value]) => `${name} ${value}`)
-          .join(' · ')}\n\n${formatRows(rows)}\n`,
+    values.json === true ? `${JSON.stringify({ machine, rounds, rows, idle }, null, 1)}\n` : `${parts.join('\n\n')}\n`,
   );
 } finally {
   rmSync(folder, { recursive: true, force: true });
