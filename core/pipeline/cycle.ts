@@ -7,7 +7,7 @@
  * exit; whatever happens, what was published before stays, and `settled` is told the outcome. docs/pipeline.md draws it.
  */
 import { ChimeraError, messageOf } from '../errors.ts';
-import type { OnionAddress } from '../onion/index.ts';
+import { opeLimit, type OnionAddress } from '../onion/index.ts';
 import { withDeadline, type Clock, type Log, type Random } from '../runtime/index.ts';
 import type { CycleSettings, Hooks, Refusal } from './hooks.ts';
 import type {
@@ -23,6 +23,7 @@ import type {
   Merged,
   Published,
   Sealed,
+  Upload,
   View,
 } from './model.ts';
 import type { Sealer } from './seal.ts';
@@ -244,7 +245,7 @@ export async function runCycle(
     let confirmations: readonly Confirmation[] | undefined;
     try {
       confirmations = (await step('confirm', (signal) => hooks.confirm.promise({ sealed, signal }))) ?? [];
-      await learnRevisions(sealer, sealed, confirmations);
+      await learnRevisions(sealer, sealed, uploads, confirmations);
     } catch (error) {
       // What is out is out: a fetch-back that fails leaves it unconfirmed.
       fault('confirm', 'confirm', error);
@@ -326,15 +327,32 @@ async function gather(
   return [...reports];
 }
 
-/** A counter above ours at an HSDir means that another publisher was there: the next one must be above it. */
-async function learnRevisions(sealer: Sealer, sealed: Sealed, confirmations: readonly Confirmation[]): Promise<void> {
-  const descriptor = sealed.descriptors.find(({ slot }) => slot === sealed.slots.clientUses);
-  if (descriptor === undefined) return;
-  for (const { revision } of confirmations) {
-    if (revision !== undefined && revision > descriptor.revision) {
-      await sealer.sawRevision(descriptor.blindedKey, revision);
-    }
+/**
+ * A counter above ours at an HSDir means that another publisher was there: the next one must be above it. Only the
+ * descriptor that clients use now can be fetched; when all HSDirs refuse the other one, the next try goes a step up.
+ */
+async function learnRevisions(
+  sealer: Sealer,
+  sealed: Sealed,
+  uploads: readonly Upload[],
+  confirmations: readonly Confirmation[],
+): Promise<void> {
+  for (const { slot, blindedKey, revision } of sealed.descriptors) {
+    const known = slot === sealed.slots.clientUses ? confirmations : [];
+    const higher = known.flatMap((found) =>
+      found.revision !== undefined && found.revision > revision ? [found.revision] : [],
+    );
+    for (const found of higher) await sealer.sawRevision(blindedKey, found);
+    const own = uploads.filter((upload) => upload.slot === slot);
+    const refused = own.length > 0 && own.every(({ reason }) => reason === 'UPLOAD_REJECTED');
+    if (refused && higher.length === 0) await sealer.sawRevision(blindedKey, revision + refusedStep(revision));
   }
+}
+
+/** About eight minutes of tor's own counter, and never beyond the epoch: a later one is not ours to overwrite. */
+function refusedStep(revision: bigint): bigint {
+  const left = opeLimit - 2n - (revision % opeLimit);
+  return left < 2n ** 24n ? left : 2n ** 24n;
 }
 
 function unanswered(hook: string, what: string): ChimeraError {

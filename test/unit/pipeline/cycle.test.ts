@@ -399,6 +399,24 @@ describe('confirm', () => {
     expect(new Map(revisions as [string, boolean][]).get(uses ?? '')).toBe(true);
   });
 
+  test('where nothing can be fetched and all HSDirs refuse, each try goes a step up until they take it', async () => {
+    // OnionBalance was here before: its counter for the descriptor that clients do not use yet cannot be read.
+    const b = await bench();
+    let above = 0n;
+    b.world.answerUpload = (sealed) => {
+      const hidden = sealed.descriptors.find(({ slot }) => slot !== sealed.slots.clientUses);
+      above ||= (hidden?.revision ?? 0n) + 40_000_000n;
+      const taken = (hidden?.revision ?? 0n) > above;
+      return acceptAll(sealed).map((upload) =>
+        upload.slot === hidden?.slot && !taken ? { ...upload, accepted: false, reason: 'UPLOAD_REJECTED' } : upload,
+      );
+    };
+    b.world.answerConfirm = confirmAll;
+    const outcomes: string[] = [];
+    for (let attempt = 0; attempt < 4; attempt++) outcomes.push((await b.run('tick: again')).outcome);
+    expect(outcomes).toEqual(['unconfirmed', 'unconfirmed', 'unconfirmed', 'published']);
+  });
+
   test('a lower counter is not: it is an old descriptor of ours', async () => {
     const b = await bench();
     b.world.answerConfirm = (sealed) => confirmAll(sealed).map((one) => ({ ...one, confirmed: false, revision: 1n }));
