@@ -142,13 +142,19 @@ export const backends = definePlugin<Options>({
         });
       if (settings.watch_port > 0) {
         host.background(async (signal) => {
-          await tor.ready(Number.MAX_SAFE_INTEGER);
-          const socks = await socksPortOf(tor);
-          if (socks === undefined) {
-            host.log.warn('backends are not watched: tor has no SocksPort');
-            return;
+          while (!signal.aborted) {
+            try {
+              await tor.ready(Number.MAX_SAFE_INTEGER);
+              const socks = await socksPortOf(tor);
+              if (socks === undefined) host.log.warn('backends are not watched: tor has no SocksPort');
+              else await Promise.all(all.map((backend) => watch(backend, socks, signal)));
+              return;
+            } catch (error) {
+              // tor went away between two questions; it will be back.
+              host.log.debug('the watch of backends waits for tor', { error });
+              await clock.sleep(retryMs, signal).catch(() => undefined);
+            }
           }
-          await Promise.all(all.map((backend) => watch(backend, socks, signal)));
         });
       }
 

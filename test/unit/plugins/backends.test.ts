@@ -218,7 +218,7 @@ describe('watching', () => {
     return { up, open };
   }
 
-  async function watched(settings = {}) {
+  async function watched(settings = {}, prepare?: (tor: ReturnType<typeof stage>['tor']) => void) {
     const s = stage({
       watch_port: 80,
       watch_interval_ms: 1000,
@@ -228,7 +228,8 @@ describe('watching', () => {
     });
     const net = createMemoryNet({ clock: s.clock });
     Object.assign(s.host.runtime, { net: net.host('node') });
-    s.tor.info.set('net/listeners/socks', '"127.0.0.1:9050"');
+    if (prepare === undefined) s.tor.info.set('net/listeners/socks', '"127.0.0.1:9050"');
+    else prepare(s.tor);
     const socks = await socksPort(net);
     await s.start();
     await s.clock.advance(5000);
@@ -260,6 +261,15 @@ describe('watching', () => {
     expect(s.now()).toEqual([b.address]);
     await s.clock.advance(5 * minute);
     expect(s.now()).toEqual([b.address]);
+  });
+
+  test('a tor that goes away between two questions is asked again', async () => {
+    // No answer to net/listeners/socks yet.
+    const s = await watched({}, () => undefined);
+    expect([s.streams(a), s.streams(b)]).toEqual([0, 0]);
+    s.tor.info.set('net/listeners/socks', '"127.0.0.1:9050"');
+    await s.clock.advance(10_000);
+    expect([s.streams(a), s.streams(b)]).toEqual([1, 1]);
   });
 
   test('one that comes back counts again, and its descriptor is fetched: it has other introduction points', async () => {
