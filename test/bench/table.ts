@@ -15,7 +15,8 @@ export interface Figure {
   readonly what: string;
   readonly value: number;
   readonly unit: string;
-  readonly below: number;
+  /** The goal. None: for information. */
+  readonly below?: number;
 }
 
 export interface Judged extends Row {
@@ -78,8 +79,8 @@ export function formatFigures(figures: readonly Figure[]): string {
     ...figures.map(({ what, value, unit, below }) => [
       what,
       `${value.toFixed(2)} ${unit}`,
-      `< ${below} ${unit}`,
-      metText(value < below),
+      below === undefined ? '' : `< ${below} ${unit}`,
+      metText(below === undefined ? undefined : value < below),
     ]),
   ]);
 }
