@@ -24,6 +24,8 @@ export interface PrivateNetworkOptions {
   readonly authorities?: number;
   /** Beside the authorities; every relay is an HSDir. Default 5; 17 give the 20 HSDirs that placement needs. */
   readonly relays?: number;
+  /** More torrc options for every tor of the network. */
+  readonly config?: TorrcOptions;
   /** The program, by name or path. Default `tor`. */
   readonly tor?: string;
   /** How long `ready` waits for a consensus with every relay. Default 120 s. */
@@ -225,6 +227,7 @@ class Network implements PrivateNetwork {
       torrc: () =>
         torrcText(
           commonOptions(dataDirectoryIn(directory), controlPort, this.#authorities, this.#self.pid),
+          this.#options.config ?? {},
           ...options(),
         ),
       live: () => this.#becomeLive(),
