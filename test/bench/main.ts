@@ -26,7 +26,9 @@ const explanation = `One publish: 2 descriptors of ${introPointCount} introducti
   cold       the first publish of a fresh process that has read its backends' descriptors, from the bytes of the key
              file on: rings, blinding, signing keys and certificates are all new.
   unchanged  the same introduction points as before; first of an hour: the blinded keys sign as well.
-One read: a descriptor of 3 introduction points, parsed, verified and decrypted; OnionBalance verifies nothing.`;
+One read: a descriptor of 3 introduction points, parsed, verified and decrypted; OnionBalance verifies nothing.
+  all keys new  nothing of it was seen before: 8 signatures are verified.
+  an update     what tor uploads next within the hour: other counter, salts and signature, the same certificates.`;
 
 const { values } = parseArgs({
   options: {
