@@ -94,25 +94,29 @@ class Counters:
     """Time spent in the revision counters, which OnionBalance computes word by word."""
 
     def __init__(self):
-        self.cpu_ns = 0
+        self.reset()
         original = ob_descriptor.OBDescriptor._get_revision_counter
 
         def measured(descriptor, *arguments):
             times, result = timed(lambda: original(descriptor, *arguments))
-            self.cpu_ns += times["cpuNs"]
+            for name in times:
+                self.times[name] += times[name]
             return result
 
         ob_descriptor.OBDescriptor._get_revision_counter = measured
 
+    def reset(self):
+        self.times = {"cpuNs": 0, "wallNs": 0}
+
 
 def publish(service, counters):
     service.first_descriptor = service.second_descriptor = None
-    counters.cpu_ns = 0
+    counters.reset()
     times, _ = timed(service.publish_descriptors)
     published = (service.first_descriptor, service.second_descriptor)
     return {
         **times,
-        "countersCpuNs": counters.cpu_ns,
+        "counters": counters.times,
         "introPoints": [len(descriptor.get_intro_points()) for descriptor in published],
         "blindedKeys": [descriptor.get_blinded_key().hex() for descriptor in published],
         "hsdirs": [descriptor.responsible_hsdirs for descriptor in published],

@@ -8,7 +8,7 @@ const driver = 'test/bench/onionbalance_driver.py';
 
 export interface PeerPublish extends Sample {
   /** Of it in the two revision counters. */
-  readonly countersCpuMs: number;
+  readonly counters: Sample;
   readonly blindedKeys: readonly string[];
   readonly hsdirs: readonly (readonly string[])[];
 }
@@ -21,19 +21,22 @@ export interface Peer {
   stop(): void;
 }
 
-interface Answer {
+interface Times {
   readonly cpuNs: number;
   readonly wallNs: number;
+}
+
+interface Answer extends Times {
   readonly introPoints: number | readonly number[];
 }
 
 interface PublishAnswer extends Answer {
-  readonly countersCpuNs: number;
+  readonly counters: Times;
   readonly blindedKeys: readonly string[];
   readonly hsdirs: readonly (readonly string[])[];
 }
 
-const sampleOf = ({ cpuNs, wallNs }: Answer): Sample => ({ cpuMs: cpuNs / 1e6, wallMs: wallNs / 1e6 });
+const sampleOf = ({ cpuNs, wallNs }: Times): Sample => ({ cpuMs: cpuNs / 1e6, wallMs: wallNs / 1e6 });
 
 /** Starts OnionBalance with a fixture; rejects when it is not installed. */
 export async function startPeer(fixturePath: string): Promise<Peer> {
@@ -59,8 +62,8 @@ export async function startPeer(fixturePath: string): Promise<Peer> {
   return {
     ...hello,
     publish: async () => {
-      const { countersCpuNs, blindedKeys, hsdirs, ...sample } = (await ask({ do: 'publish' })) as PublishAnswer;
-      return { ...sampleOf(sample), countersCpuMs: countersCpuNs / 1e6, blindedKeys, hsdirs };
+      const { counters, blindedKeys, hsdirs, ...sample } = (await ask({ do: 'publish' })) as PublishAnswer;
+      return { ...sampleOf(sample), counters: sampleOf(counters), blindedKeys, hsdirs };
     },
     read: async (text) => sampleOf((await ask({ do: 'read', text })) as Answer),
     stop: () => {

@@ -15,7 +15,7 @@ export async function measure<T>(action: () => T | Promise<T>): Promise<{ sample
   return { sample: { cpuMs: (user + system) / 1e3, wallMs }, result };
 }
 
-export function median(numbers: readonly number[]): number {
+function median(numbers: readonly number[]): number {
   const sorted = [...numbers].sort((left, right) => left - right);
   const middle = sorted.length >> 1;
   const upper = sorted[middle] ?? Number.NaN;

@@ -1,13 +1,17 @@
 /** The outcome of the benchmark: rows, and how they are printed. */
 import type { Sample } from './sample.ts';
 
+/** `faster`: how many times the peer's time is ours, to be at least the goal; `cost`: how many times ours is the peer's, to be at most it. */
+export type Comparison = 'faster' | 'cost';
+
 export interface Row {
   readonly what: string;
   readonly ours: Sample;
   /** OnionBalance, or what the row's name says instead. */
   readonly peer: Sample;
-  /** `timesFaster`: at least so many times; `timesTheCost`: at most so many times the peer's time. None: for information. */
-  readonly goal?: { readonly timesFaster: number } | { readonly timesTheCost: number };
+  readonly as: Comparison;
+  /** None: for information. */
+  readonly goal?: number;
 }
 
 /** A figure of the idle process: a share of a core, or memory. */
@@ -20,28 +24,21 @@ export interface Figure {
 }
 
 export interface Judged extends Row {
-  /** Peer's processor time over ours; for `timesTheCost` ours over the peer's. */
+  /** Of processor times, as `as` says. */
   readonly ratio: number;
   readonly wallRatio: number;
   readonly met?: boolean;
 }
 
 export function judge(row: Row): Judged {
-  const inverse = row.goal !== undefined && 'timesTheCost' in row.goal;
-  const ratioOf = (ours: number, peer: number): number => (inverse ? ours / peer : peer / ours);
+  const ratioOf = (ours: number, peer: number): number => (row.as === 'faster' ? peer / ours : ours / peer);
   const ratio = ratioOf(row.ours.cpuMs, row.peer.cpuMs);
   const judged = { ...row, ratio, wallRatio: ratioOf(row.ours.wallMs, row.peer.wallMs) };
   if (row.goal === undefined) return judged;
-  return {
-    ...judged,
-    met: 'timesTheCost' in row.goal ? ratio <= row.goal.timesTheCost : ratio >= row.goal.timesFaster,
-  };
+  return { ...judged, met: row.as === 'faster' ? ratio >= row.goal : ratio <= row.goal };
 }
 
-function goalText({ goal }: Row): string {
-  if (goal === undefined) return '';
-  return 'timesTheCost' in goal ? `≤ ${goal.timesTheCost} × the cost` : `≥ ${goal.timesFaster} × faster`;
-}
+const wordsOf: Readonly<Record<Comparison, string>> = { faster: '× faster', cost: '× the cost' };
 
 const metText = (met: boolean | undefined): string => (met === undefined ? '' : met ? 'met' : 'NOT MET');
 
@@ -60,14 +57,14 @@ function align(lines: readonly (readonly string[])[]): string {
 
 export function formatRows(rows: readonly Judged[]): string {
   return align([
-    ['processor time, medians', 'Chimera', 'against', 'ratio', '(wall)', 'goal', ''],
+    ['processor time, medians', 'Chimera', 'against', 'ratio', 'by wall time', 'goal', ''],
     ...rows.map((row) => [
       row.what,
       `${row.ours.cpuMs.toFixed(2)} ms`,
       `${row.peer.cpuMs.toFixed(2)} ms`,
-      row.ratio.toFixed(2),
-      `(${row.wallRatio.toFixed(2)})`,
-      goalText(row),
+      `${row.ratio.toFixed(2)} ${wordsOf[row.as].padEnd(wordsOf.cost.length)}`,
+      row.wallRatio.toFixed(2),
+      row.goal === undefined ? '' : `${row.as === 'faster' ? '≥' : '≤'} ${row.goal}`,
       metText(row.met),
     ]),
   ]);
