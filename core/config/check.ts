@@ -16,7 +16,8 @@ export function nearest(name: string, known: readonly string[]): string | undefi
 function shown(value: unknown, path: readonly string[]): string {
   if (path.some((name) => isSecretName(name))) return '(hidden)';
   const text = JSON.stringify(redacted(value)) ?? String(value);
-  return text.length > 60 ? `${text.slice(0, 60)}…` : text;
+  // An onion address is shown whole.
+  return text.length > 80 ? `${text.slice(0, 80)}…` : text;
 }
 
 /** The keys of the object schema at `path`, seen through optional and pipe wrappers. */

@@ -6,7 +6,14 @@
  */
 import * as v from 'valibot';
 import { integer, onionAddress } from '../../core/config/schema.ts';
-import { definePlugin, headRegistryContract, torContract, type TorClient } from '../../core/engine/index.ts';
+import {
+  definePlugin,
+  headRegistryContract,
+  masterContract,
+  torContract,
+  type TorClient,
+} from '../../core/engine/index.ts';
+import { ChimeraError } from '../../core/errors.ts';
 import { clientSlot, readOuter, type OnionAddress } from '../../core/onion/index.ts';
 import type { Consensus, HeadReport } from '../../core/pipeline/index.ts';
 import { jittered, parseEndpoint, type Clock, type Endpoint, type Random } from '../../core/runtime/index.ts';
@@ -84,12 +91,24 @@ export const backends = definePlugin<Options>({
   name: 'backends',
   summary: 'Takes remote OnionBalance backends, known by address, as heads.',
   needs: [torContract, headRegistryContract],
+  wants: [masterContract],
   section: 'backends',
   options,
   apply(host, settings) {
     const { clock, random } = host.runtime;
 
     host.hooks.start.tap('backends', () => {
+      const master = host.want(masterContract)?.address;
+      if (settings.addresses.some((address) => address === master)) {
+        // It would merge its own publication for ever, dead introduction points and all.
+        throw new ChimeraError(
+          'CONFIG_INVALID',
+          `backends.addresses = ${master}.onion: this is the master’s own address`,
+          {
+            remedy: 'name the address of each backend, as in the file hostname of its HiddenServiceDir',
+          },
+        );
+      }
       const { primary: tor } = host.need(torContract);
       const registry = host.need(headRegistryContract);
       const tools: Tools = { tor, clock, random, node: host.node, options: settings };

@@ -59,6 +59,9 @@ const refetchMs = 600_000;
 const retryFetchMs = 2_000;
 /** After the last of a round of uploads. */
 const uploadQuietMs = 700;
+/** When a head that cannot be set up is tried again: the wait doubles from one to the other. */
+const shortestRefusalMs = 1_000;
+const longestRefusalMs = 15_000;
 /** How long tor may take to let go of a head at the stop, which has to be over soon. */
 const takeOutLimitMs = 800;
 /** Bytes of the file that tor writes a service's address to. */
@@ -82,6 +85,9 @@ export function createHead(context: HeadContext): Head {
   /** False until an upload was seen: before that the HSDirs may hold a descriptor of a service that has died. */
   let uploadSeen = false;
   let missing = 0;
+  /** Why it could not be set up last, and how often in a row. */
+  let refusal: string | undefined;
+  let refusals = 0;
   let lost: Timer | undefined;
   let quiet: Timer | undefined;
   let wake: () => void = () => undefined;
@@ -166,6 +172,8 @@ export function createHead(context: HeadContext): Head {
       });
     }
     address = parseOnionAddress(new TextDecoder().decode(hostname).trim());
+    refusal = undefined;
+    refusals = 0;
     uploadSeen = known;
     missing = 0;
     log.info('the head is set up', { head: context.head, address, directory: own });
@@ -273,8 +281,10 @@ export function createHead(context: HeadContext): Head {
           } catch (error) {
             if (signal.aborted) break;
             if (isChimeraError(error, 'HEADS_REFUSED') || isChimeraError(error, 'HEADS_DIRECTORY')) {
-              log.error('the head cannot be set up', { head: context.head, error });
-              delayMs = 10_000;
+              // Told once while it stays the same.
+              if (error.message !== refusal) log.error('the head cannot be set up', { head: context.head, error });
+              refusal = error.message;
+              delayMs = Math.min(longestRefusalMs, shortestRefusalMs * 2 ** Math.min(refusals++, 16));
             } else {
               log.warn('the head’s tor does not answer', { head: context.head, error });
               // A connection that was lost meanwhile has its own time to come back.
@@ -306,7 +316,7 @@ export function createHead(context: HeadContext): Head {
         if (tor.state === 'ready') await withDeadline(clock, takeOutLimitMs, late, () => takeOut(own));
       } finally {
         await store.remove(own);
-        await store.removeEmpty(base);
+        if (options.hidden_service_dir === undefined) await store.removeEmpty(base);
       }
     },
   };

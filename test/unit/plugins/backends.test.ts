@@ -1,6 +1,6 @@
 import type { Duplex } from 'node:stream';
 import { describe, expect, test } from 'vitest';
-import { headRegistryContract, torContract } from '../../../core/engine/index.ts';
+import { headRegistryContract, masterContract, torContract } from '../../../core/engine/index.ts';
 import type { HeadReport } from '../../../core/pipeline/index.ts';
 import { backends } from '../../../plugins/backends/index.ts';
 import { createMemoryNet, type MemoryNet } from '../../kit/sim/memory-net.ts';
@@ -44,6 +44,15 @@ function stage(settings = {}, addresses = known.map(({ address }) => address)): 
   };
 }
 const minute = 60_000;
+
+test('the master’s own address is no backend: its publication would be merged for ever', async () => {
+  const s = stage();
+  s.provide(masterContract, { address: b.address });
+  await expect(s.start()).rejects.toMatchObject({
+    code: 'CONFIG_INVALID',
+    message: expect.stringContaining(`backends.addresses = ${b.address}.onion`) as string,
+  });
+});
 
 test('each backend’s descriptor is fetched at the start, and told as a head of this node', async () => {
   const s = stage();

@@ -1,0 +1,120 @@
+/** The real command as a process: built once into a temporary directory, run with files of its own. Enter at `buildCommand`. */
+import { execFileSync, spawn } from 'node:child_process';
+import { cpSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+
+const root = resolve(import.meta.dirname, '../../..');
+
+export interface Ended {
+  /** 128 and more for a signal that nobody handled. */
+  readonly code: number;
+  readonly out: string;
+  readonly err: string;
+}
+
+/** A line of `chimera run`'s log with `log.format = "json"`. */
+export interface LogLine {
+  readonly level: string;
+  readonly message: string;
+  readonly error?: { readonly code?: string; readonly message: string; readonly remedy?: string };
+  readonly [field: string]: unknown;
+}
+
+export interface Running {
+  readonly ended: Promise<Ended>;
+  /** Everything on standard error so far. */
+  err(): string;
+  lines(): LogLine[];
+  /** Resolves at the first line that fits, of all that were and will be; rejects when the process ends without one. */
+  line(fits: (line: LogLine) => boolean): Promise<LogLine>;
+  kill(signal: NodeJS.Signals): void;
+}
+
+export interface Command {
+  /** Runs it. `deprived` takes the right to ignore file modes from root. */
+  start(args: readonly string[], options?: { readonly deprived?: boolean; readonly cwd?: string }): Running;
+  /** Ends what still runs and removes the build. */
+  remove(): Promise<void>;
+}
+
+const signals: Readonly<Record<string, number>> = { SIGINT: 130, SIGTERM: 143, SIGKILL: 137 };
+
+function parsed(line: string): LogLine[] {
+  if (!line.startsWith('{')) return [];
+  return [JSON.parse(line) as LogLine];
+}
+
+/** Compiles the command. Its dependencies are those of this repository, whose own build stays as it is. */
+export function buildCommand(): Command {
+  const directory = mkdtempSync(join(tmpdir(), 'chimera-newcomer-build-'));
+  const compiler = join(root, 'node_modules/.bin/tsc');
+  execFileSync(compiler, ['-p', join(root, 'tsconfig.build.json'), '--outDir', join(directory, 'dist')]);
+  symlinkSync(join(root, 'node_modules'), join(directory, 'node_modules'));
+  cpSync(join(root, 'package.json'), join(directory, 'package.json'));
+  const main = join(directory, 'dist/core/cli/main.js');
+  const running = new Set<{ readonly kill: (signal: NodeJS.Signals) => void; readonly ended: Promise<Ended> }>();
+
+  const start: Command['start'] = (args, { deprived = false, cwd } = {}) => {
+    const deprive = deprived && process.getuid?.() === 0;
+    const command = [process.execPath, main, ...args];
+    const whole = deprive ? ['setpriv', '--bounding-set=-all', '--inh-caps=-all', ...command] : command;
+    const child = spawn(whole[0] as string, whole.slice(1), {
+      stdio: ['ignore', 'pipe', 'pipe'],
+      env: { ...process.env, NO_COLOR: '1' },
+      ...(cwd === undefined ? {} : { cwd }),
+    });
+    let out = '';
+    let err = '';
+    let over = false;
+    const listeners = new Set<() => void>();
+    const tell = (): void => {
+      for (const listener of listeners) listener();
+    };
+    child.stdout.on('data', (chunk: Buffer) => (out += chunk.toString()));
+    child.stderr.on('data', (chunk: Buffer) => {
+      err += chunk.toString();
+      tell();
+    });
+    const ended = new Promise<Ended>((done, failed) => {
+      child.once('error', failed);
+      child.once('close', (code, signal) => {
+        over = true;
+        done({ code: code ?? signals[signal ?? ''] ?? 128, out, err });
+        tell();
+      });
+    });
+    const lines = (): LogLine[] => err.split('\n').slice(0, -1).flatMap(parsed);
+    const self: Running = {
+      ended,
+      err: () => err,
+      lines,
+      line: (fits) =>
+        new Promise((found, failed) => {
+          const look = (): void => {
+            const line = lines().find(fits);
+            if (line === undefined && !over) return;
+            listeners.delete(look);
+            if (line !== undefined) found(line);
+            else failed(new Error(`it ended without that line:\n${err}`));
+          };
+          listeners.add(look);
+          look();
+        }),
+      kill: (signal) => void child.kill(signal),
+    };
+    running.add(self);
+    void ended.finally(() => running.delete(self));
+    return self;
+  };
+
+  return {
+    start,
+    remove: async () => {
+      const left = [...running];
+      for (const one of left) one.kill('SIGKILL');
+      await Promise.all(left.map((one) => one.ended));
+      rmSync(directory, { recursive: true });
+    },
+  };
+}
