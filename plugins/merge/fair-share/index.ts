@@ -5,6 +5,9 @@
 import { definePlugin } from '../../../core/engine/index.ts';
 import type { Candidate } from '../../../core/pipeline/index.ts';
 import { shuffled, type Random } from '../../../core/runtime/index.ts';
+import { distinctRelays } from './distinct-relays.ts';
+
+export { distinctRelays } from './distinct-relays.ts';
 
 /**
  * Chooses at most `maximum` of `candidates`, in random order. Each head gets floor(maximum / heads) or all it has; the
@@ -51,9 +54,11 @@ export const mergeFairShare = definePlugin({
   name: 'merge/fair-share',
   summary: 'Equal share of the descriptor for every head, the rest at random, shuffled.',
   apply(host) {
-    host.hooks.merge.tap('merge/fair-share', ({ view, candidates }) => ({
-      sets: [fairShare(candidates, view.maximumIntroPoints, host.runtime.random, new Set(view.live))],
-    }));
+    const { random } = host.runtime;
+    host.hooks.merge.tap('merge/fair-share', ({ view, candidates }) => {
+      const live = new Set(view.live);
+      return { sets: [fairShare(distinctRelays(candidates, random, live), view.maximumIntroPoints, random, live)] };
+    });
   },
 });
 export default mergeFairShare;
