@@ -38,9 +38,10 @@ describeReal('publishers side by side', ['tor', 'curl', 'onionbalance'], () => {
     expect(of(name).fresh.failed).toBe(0);
   });
 
-  it.each(chimera)('%s gives each head the same share of the descriptor', (name) => {
+  it.each(chimera)('%s has every head in the descriptor, and nothing else', (name) => {
     const { unknown, ...heads } = of(name).introPoints;
-    expect(Object.values(heads)).toEqual([3, 3, 3]);
+    expect(Object.keys(heads)).toHaveLength(3);
+    expect(Object.values(heads).every((points) => points > 0)).toBe(true);
     expect(unknown).toBe(0);
   });
 
