@@ -29,6 +29,8 @@ export interface Running {
   /** Resolves at the first line that fits, of all that were and will be; rejects when the process ends without one. */
   line(fits: (line: LogLine) => boolean): Promise<LogLine>;
   kill(signal: NodeJS.Signals): void;
+  /** Goes away as the reader of its standard error, as `| head` does. */
+  stopReading(): void;
 }
 
 export interface Command {
@@ -102,6 +104,7 @@ export function buildCommand(): Command {
           look();
         }),
       kill: (signal) => void child.kill(signal),
+      stopReading: () => void child.stderr.destroy(),
     };
     running.add(self);
     void ended.finally(() => running.delete(self));

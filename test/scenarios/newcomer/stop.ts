@@ -110,6 +110,18 @@ export function describeStop(world: World): void {
       expect(await servicesOf(tor)).toEqual([mine]);
     });
 
+    test('the reader of the log goes away: it ends in order, as at Ctrl-C', async () => {
+      const { tor, mine } = await torInUse(world);
+      const node = runNode(world, tablesFor(tor.control, makeMaster(world)));
+      await node.line(published);
+      node.stopReading();
+      // It notices when it has something to say.
+      node.kill('SIGHUP');
+      expect(await node.ended).toMatchObject({ code: 0 });
+      expect(await servicesOf(tor)).toEqual([mine]);
+      expect(existsSync(`${tor.dataDirectory}/chimera`)).toBe(false);
+    });
+
     test('one more, while the stop waits for a tor that hangs, ends it at once', async () => {
       const { tor } = await torInUse(world);
       const node = runNode(world, tablesFor(tor.control, makeMaster(world)));

@@ -17,7 +17,7 @@ import {
 import { formatEndpoint, systemRuntime, type Endpoint } from '../../../core/runtime/index.ts';
 import { createTorClient } from '../../../plugins/tor/index.ts';
 import { startEmbeddedNetwork, type EmbeddedNetwork } from '../../kit/network/embedded/index.ts';
-import type { TorrcOptions } from '../../kit/network/network.ts';
+import type { TorInstance, TorrcOptions } from '../../kit/network/network.ts';
 import { buildCommand, type Command, type Ended, type LogLine, type Running } from './command.ts';
 
 export const runtime = systemRuntime();
@@ -29,8 +29,14 @@ export const published = ({ message }: LogLine): boolean => message.startsWith('
 
 type UploadListener = (blindedKey: string, revision: bigint, text: string) => void;
 
-export interface World {
+/** What running the command takes, whatever network there is. */
+export interface Workplace {
   readonly command: Command;
+  /** A directory of this file's tests. */
+  readonly directory: string;
+}
+
+export interface World extends Workplace {
   /** Called for every descriptor that an HSDir takes. */
   readonly uploads: Set<UploadListener>;
   /** Called with the blinded key of every descriptor that an HSDir is asked for. */
@@ -40,8 +46,6 @@ export interface World {
   /** Called at the end. Tests run at once, so that none can clean up by itself. */
   readonly releases: (() => Promise<unknown>)[];
   readonly network: EmbeddedNetwork;
-  /** A directory of this file's tests. */
-  readonly directory: string;
 }
 
 /** A world for a whole file; its parts are there once the tests run. */
@@ -102,7 +106,7 @@ export async function addTor({ network }: World, config: TorrcOptions = {}, sock
 }
 
 /** A directory of one test. */
-export function directoryOf({ directory }: World): string {
+export function directoryOf({ directory }: Workplace): string {
   return mkdtempSync(join(directory, 'test-'));
 }
 
@@ -113,7 +117,7 @@ export interface Master {
 }
 
 /** A master key in a file of its own. */
-export function makeMaster(world: World): Master {
+export function makeMaster(world: Workplace): Master {
   const key = masterKeyFromSeed(runtime.random.bytes(32));
   const path = `${directoryOf(world)}/hs_ed25519_secret_key`;
   writeFileSync(path, encodeSecretKeyFile(key), { mode: 0o600 });
@@ -138,7 +142,7 @@ export function tablesFor(control: Endpoint, master: Master, tables: Tables = {}
 }
 
 /** Writes a configuration as JSON and runs a node with it. */
-export function runNode(world: World, tables: Tables, options: { readonly deprived?: boolean } = {}): Running {
+export function runNode(world: Workplace, tables: Tables, options: { readonly deprived?: boolean } = {}): Running {
   const file = `${directoryOf(world)}/chimera.json`;
   writeFileSync(file, JSON.stringify(tables));
   return world.command.start(['run', '-c', file], options);
@@ -161,7 +165,10 @@ export async function stopped(node: Running, signal: NodeJS.Signals = 'SIGINT'):
 export const stopLimitMs = 2_000 + 1_000;
 
 /** What tor answers to GETCONF, asked by a controller of the test's own. */
-export async function askTor<T>(tor: Tor, ask: (client: ReturnType<typeof createTorClient>) => Promise<T>): Promise<T> {
+export async function askTor<T>(
+  tor: TorInstance,
+  ask: (client: ReturnType<typeof createTorClient>) => Promise<T>,
+): Promise<T> {
   const client = createTorClient(runtime, { control: tor.control });
   try {
     await client.ready(5_000);
@@ -172,7 +179,7 @@ export async function askTor<T>(tor: Tor, ask: (client: ReturnType<typeof create
 }
 
 /** The directories of the onion services that a tor runs. */
-export const servicesOf = (tor: Tor): Promise<readonly string[]> =>
+export const servicesOf = (tor: TorInstance): Promise<readonly string[]> =>
   askTor(tor, async (client) =>
     (await client.command('GETCONF HiddenServiceOptions')).flatMap(
       (line) => /^HiddenServiceDir=(.*)$/.exec(line)?.[1] ?? [],
