@@ -16,13 +16,14 @@ describeReal('publishers side by side', ['tor', 'curl', 'onionbalance'], () => {
       publishers: ['onionbalance', 'stable', 'standalone', 'shared-identity', 'plain'],
       minutes: 1,
       killLimitSeconds: 60,
+      clearOfRolloversSeconds: 90,
       progress: (text) => said.push(text),
     }).catch((error: unknown) => {
       process.stderr.write(`${said.join('\n')}\n`);
       throw error;
     });
     process.stdout.write(`\n${table(report)}\n`);
-  }, 480_000);
+  }, 720_000);
 
   function of(name: string): PublisherReport {
     return report.publishers.find((publisher) => publisher.name === name) as PublisherReport;

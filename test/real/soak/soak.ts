@@ -25,6 +25,11 @@ export interface SoakOptions {
   readonly killLimitSeconds: number;
   /** Default 17, which with the authorities makes 20 HSDirs. */
   readonly relays?: number;
+  /**
+   * Begins when this many seconds are left until the next rollover of a period or shared random value, and the last one is
+   * over: a minute that has to be flawless can only be one without. The whole soak has them all.
+   */
+  readonly clearOfRolloversSeconds?: number;
   readonly progress: (text: string) => void;
   readonly keep?: boolean;
 }
@@ -113,6 +118,7 @@ export async function runSoak(runtime: Runtime, options: SoakOptions): Promise<S
         await control.signal('NEWNYM');
       }),
     );
+    await untilClearOfRollovers(runtime, options);
     progress(`recording for ${options.minutes} min`);
     const machine = await measureMachine(runtime, network);
     const usageBefore = await Promise.all(publishers.map((publisher) => publisher.usage()));
@@ -241,6 +247,21 @@ function visitEverySecond(runtime: Runtime, subjects: readonly Subject[], begunM
     for (const stop of stops) stop();
     await Promise.all(open);
   };
+}
+
+/** Rollovers come at the multiples of twelve voting intervals; clients hear of them up to three intervals later. */
+const rolloverSeconds = 240;
+const rolloverEchoSeconds = 75;
+
+async function untilClearOfRollovers({ clock }: Runtime, options: SoakOptions): Promise<void> {
+  const clear = options.clearOfRolloversSeconds;
+  if (clear === undefined) return;
+  const since = (): number => (clock.now() / 1000) % rolloverSeconds;
+  if (since() < rolloverEchoSeconds || since() > rolloverSeconds - clear) {
+    const waitSeconds = (rolloverSeconds + rolloverEchoSeconds - since()) % rolloverSeconds;
+    options.progress(`${Math.round(waitSeconds)} s until the next rollover is over`);
+    await clock.sleep(waitSeconds * 1000);
+  }
 }
 
 /** Each stranger forgets everything, then visits every master once. */
