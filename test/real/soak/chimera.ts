@@ -1,5 +1,6 @@
 /** Chimera: `chimera run` as its user runs it, a built program with a configuration file, in each identity mode. */
 import { fileURLToPath } from 'node:url';
+import type { OnionAddress } from '../../../core/onion/index.ts';
 import { formatEndpoint, type Endpoint, type Runtime } from '../../../core/runtime/index.ts';
 import type { PrivateNetwork } from '../../kit/network/private/index.ts';
 import { openHeadSite } from './head-site.ts';
@@ -16,6 +17,7 @@ const refreshSeconds = 20;
 
 interface Heads {
   readonly heads: readonly Head[];
+  readonly backends: readonly OnionAddress[];
   /** The configuration's tables for them. */
   readonly tables: Readonly<Record<string, unknown>>;
   close(): Promise<void>;
@@ -35,7 +37,7 @@ export async function createChimera(
   if (preset === 'standalone') {
     const backends = await startBackends(runtime, network, prefix, 3, master.address);
     const tables = { backends: { addresses: backends.addresses, refresh_interval_secs: refreshSeconds } };
-    heads = { ...backends, tables };
+    heads = { ...backends, backends: backends.addresses, tables };
   } else {
     heads = await ownHeads(network, prefix);
   }
@@ -56,6 +58,7 @@ export async function createChimera(
     name: `chimera ${preset}`,
     master: master.address,
     heads: heads.heads,
+    backends: heads.backends,
     uploader,
     stop: async () => {
       await program.stop('SIGTERM');
@@ -71,6 +74,7 @@ async function ownHeads(network: PrivateNetwork, prefix: string): Promise<Heads>
   const controls = heads.map(({ tor }) => formatEndpoint(tor.control));
   return {
     heads,
+    backends: [],
     tables: { heads: { controls, target: formatEndpoint(site.endpoint as Endpoint) } },
     close: async () => site.close(),
   };

@@ -94,6 +94,7 @@ export async function createOnionBalance(
     name: 'onionbalance',
     master: master.address,
     heads: backends.heads,
+    backends: backends.addresses,
     uploader,
     stop: async () => {
       // SIGTERM does not end it.

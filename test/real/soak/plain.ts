@@ -22,6 +22,7 @@ export async function createPlain(runtime: Runtime, network: PrivateNetwork): Pr
         .trim(),
     ),
     heads: [{ name, tor }],
+    backends: [],
     uploader: tor,
     start: async () => undefined,
     stop: () => site.close(),

@@ -13,9 +13,11 @@ export interface Publisher {
   readonly name: string;
   readonly master: OnionAddress;
   readonly heads: readonly Head[];
+  /** Addresses of heads that run without the publisher. */
+  readonly backends: readonly OnionAddress[];
   /** The tor that uploads the master's descriptors; undefined when there is nothing to count. */
   readonly uploader: PrivateTor | undefined;
-  /** Starts publishing. Heads that are not the publisher's own work are up by then. */
+  /** Starts publishing. The backends' own descriptors can be fetched by then. */
   start(): Promise<void>;
   stop(): Promise<void>;
   /** Of the publisher's process; undefined without one. */

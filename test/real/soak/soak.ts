@@ -3,6 +3,7 @@
  * that stock clients visit once a second, until at the end one head of each is killed.
  */
 import type { TorClient } from '../../../core/engine/index.ts';
+import type { OnionAddress } from '../../../core/onion/index.ts';
 import type { Runtime, Timer } from '../../../core/runtime/index.ts';
 import { startPrivateNetwork, type PrivateNetwork, type PrivateTor } from '../../kit/network/private/index.ts';
 import { createChimera, chimeraPresets } from './chimera.ts';
@@ -107,6 +108,9 @@ export async function runSoak(runtime: Runtime, options: SoakOptions): Promise<S
     const prober = clientOf(runtime, proberTor);
     clients.push(prober, ...subjects.flatMap((subject) => countUploads(runtime, subject)));
     await Promise.all(clients.map((client) => client.ready(10_000)));
+    await Promise.all(
+      publishers.flatMap(({ backends }) => backends.map((address) => untilPublished(runtime, prober, address))),
+    );
     await Promise.all(subjects.map((subject) => untilReachable(runtime, subject, progress)));
 
     // What they learned while the services came up, they forget: a descriptor of the first seconds may lack a head.
@@ -212,6 +216,21 @@ function countUploads(runtime: Runtime, subject: Subject): TorClient[] {
     if (words[0] === 'UPLOADED' && words[1] === master) subject.uploads++;
   });
   return [client];
+}
+
+/** A backend that is up has its descriptor at the HSDirs; whoever looks for it before waits out a back-off of its own. */
+async function untilPublished(runtime: Runtime, prober: TorClient, address: OnionAddress): Promise<void> {
+  const { clock } = runtime;
+  const endMs = clock.monotonic() + reachableLimitSeconds * 1000;
+  for (;;) {
+    try {
+      await prober.fetchDescriptor(address);
+      return;
+    } catch (error) {
+      if (clock.monotonic() > endMs) throw error;
+    }
+    await clock.sleep(visitIntervalMs);
+  }
 }
 
 /** Starts the publisher and knocks every second until somebody answers. */
