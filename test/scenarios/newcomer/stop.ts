@@ -106,6 +106,7 @@ export function describeStop(world: World): void {
       const node = runNode(world, tablesFor(tor.control, makeMaster(world)));
       await node.line(published);
       node.kill('SIGINT');
+      await node.line(({ message }) => message === 'stopping');
       expect(await stopped(node)).toMatchObject({ code: 0 });
       expect(await servicesOf(tor)).toEqual([mine]);
     });
