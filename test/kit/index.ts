@@ -4,6 +4,8 @@
  */
 export * from './lab/story.ts';
 export * from './laws/arbitraries.ts';
+export * from './laws/election-model.ts';
+export * from './laws/election.ts';
 export * from './laws/merge-policy.ts';
 export * from './network/embedded/index.ts';
 export * from './network/network.ts';

@@ -31,7 +31,7 @@ const recordKind = 'election';
 const epoch = v.nullable(integer(0, largestEpoch));
 const contenderRecord = v.strictObject({
   priority: integer(0, 1_000_000),
-  able: v.boolean(),
+  ready: v.boolean(),
   highest: epoch,
   claim: epoch,
 });
@@ -128,7 +128,8 @@ export const electionPriority = definePlugin<v.InferOutput<typeof options>>({
       timer = clock.after(decision.nextMs, look);
       keep();
       if (state.claim === undefined || isKept()) {
-        mesh?.publish(recordKind, { priority, able, highest: state.highest ?? null, claim: state.claim ?? null });
+        const { highest = null, claim = null, readySinceMs } = state;
+        mesh?.publish(recordKind, { priority, ready: readySinceMs !== undefined, highest, claim });
       }
       tell();
     };
@@ -162,8 +163,8 @@ export const electionPriority = definePlugin<v.InferOutput<typeof options>>({
     host.hooks.settled.tap(name, (result) => {
       const seen = seenEpoch(result);
       if (seen !== undefined) {
-        const othersKnown = (mesh?.members().length ?? 1) > 1;
-        const next = overtakenBy(state, seen, { nowMs: clock.monotonic(), othersKnown, settings });
+        const missing = mesh?.members().some((member) => member.state !== 'alive') ?? false;
+        const next = overtakenBy(state, seen, { nowMs: clock.monotonic(), missing, settings });
         if (next !== state) log.warn('a descriptor of a later epoch is out there', { epoch: seen });
         state = next;
       }

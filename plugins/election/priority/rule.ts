@@ -8,8 +8,9 @@
  * - Only a claim of the highest epoch ever seen counts: whoever published with a later one is obeyed, here as at the HSDirs.
  * - A claim counts as long as its node was heard within `leaseMs + confirmMs`. Then the first in order of those heard within
  *   the lease claims at once, the n-th n staggers later.
- * - A node claims only after listening for a lease: since its start, since it stood still, and since it learned of an epoch
- *   whose publisher it has not heard.
+ * - A node is ready to claim when it is able and has listened for a lease: since its start, since it stood still, and since it
+ *   learned of an epoch whose publisher it has not heard. It says so, and claims a stagger later at the earliest.
+ * - A publisher that cannot publish steps down at once if another can; if none can, it stays.
  * - Epochs: 0 for the first claim ever, then one more than the highest seen. A node that starts again goes on with its own
  *   last epoch if nobody has claimed since: that term was never another's.
  *
@@ -29,8 +30,8 @@ export interface ElectionSettings {
 export interface Contender {
   readonly node: string;
   readonly priority: number;
-  /** False while its tor is gone or its publishing fails. */
-  readonly able: boolean;
+  /** False while its tor is gone, its publishing fails, or it listens: it could not claim. */
+  readonly ready: boolean;
   /** The highest epoch that it has seen. */
   readonly highest: number | undefined;
   /** The epoch in which it publishes; undefined while it stands by. */
@@ -47,7 +48,8 @@ export interface ElectionState {
   readonly listenUntilMs: number;
   /** Since when there is no claim that counts. */
   readonly vacantSinceMs: number | undefined;
-  readonly unableSinceMs: number | undefined;
+  /** Undefined while it could not claim: unable, or listening. */
+  readonly readySinceMs: number | undefined;
   readonly lookedAtMs: number;
   /** A descriptor of a later epoch is out there: until then this node waits, then it claims the epoch after that. */
   readonly overtaken: { readonly epoch: number; readonly untilMs: number } | undefined;
@@ -98,7 +100,7 @@ export function initialState(options: {
     resumable: highest !== undefined && ownTerm,
     listenUntilMs: nowMs + settings.leaseMs,
     vacantSinceMs: undefined,
-    unableSinceMs: undefined,
+    readySinceMs: undefined,
     lookedAtMs: nowMs,
     overtaken: undefined,
     overtakes: 0,
@@ -124,15 +126,17 @@ export function decide(before: ElectionState, input: ElectionInput, settings: El
   // An epoch that it did not know of: its publisher may be about to be heard.
   const behind = winner === undefined && highest !== undefined && highest > (before.highest ?? -1);
   const listenUntilMs = stoodStill || behind ? nowMs + leaseMs : before.listenUntilMs;
-  const present = others.filter(({ able, heardAtMs }) => able && nowMs < heardAtMs + leaseMs);
-  const unableSinceMs = self.able ? undefined : (before.unableSinceMs ?? nowMs);
+  const present = others.filter(({ ready, heardAtMs }) => ready && nowMs < heardAtMs + leaseMs);
+
+  const readySince = (listeningEndsAtMs: number): number | undefined =>
+    self.able && nowMs >= listeningEndsAtMs ? (before.readySinceMs ?? nowMs) : undefined;
 
   let state: ElectionState = {
     ...before,
     highest,
     resumable: before.resumable && before.highest === highest && winner === undefined,
     listenUntilMs,
-    unableSinceMs,
+    readySinceMs: readySince(listenUntilMs),
     lookedAtMs: nowMs,
   };
   const dueMs: number[] = [leaseMs / 4];
@@ -163,13 +167,13 @@ export function decide(before: ElectionState, input: ElectionInput, settings: El
     // It has been heard: there is nothing more to listen for.
     const heardUntilMs = stoodStill ? listenUntilMs : Math.min(listenUntilMs, nowMs);
     state = { ...state, claim: undefined, vacantSinceMs: undefined, overtaken: undefined, overtakes: 0 };
-    state = { ...state, listenUntilMs: heardUntilMs };
+    state = { ...state, listenUntilMs: heardUntilMs, readySinceMs: readySince(heardUntilMs) };
     return answer(winner, false, `${winner.node} publishes`);
   }
 
   if (winner !== undefined) {
-    if (unableSinceMs !== undefined) dueAt(unableSinceMs + leaseMs);
-    if (unableSinceMs !== undefined && nowMs >= unableSinceMs + leaseMs && present.length > 0) {
+    // What it says of itself needs no lease; without anybody to take over it stays, and publishes as soon as it can.
+    if (!self.able && present.length > 0) {
       state = { ...state, claim: undefined, vacantSinceMs: nowMs, overtaken: undefined };
       return answer(undefined, false, 'this node cannot publish, and another can');
     }
@@ -191,8 +195,11 @@ export function decide(before: ElectionState, input: ElectionInput, settings: El
   state = { ...state, claim: undefined, vacantSinceMs, overtaken: undefined };
   if (alone) return claim(nextEpoch(state), 'it is alone');
   if (!self.able) return answer(undefined, false, 'nobody is elected yet, and this node cannot publish');
+  dueAt(listenUntilMs);
+  if (state.readySinceMs === undefined) return answer(undefined, false, 'nobody is elected yet, and this node listens');
   const ahead = present.filter((other) => compareRank(other, self) < 0).length;
-  const claimAtMs = Math.max(vacantSinceMs, listenUntilMs) + ahead * staggerMs;
+  // Several may have become ready at once: each is heard before the first of them claims.
+  const claimAtMs = Math.max(vacantSinceMs, state.readySinceMs + staggerMs) + ahead * staggerMs;
   dueAt(claimAtMs);
   if (nowMs < claimAtMs || highest === largestEpoch) return answer(undefined, false, 'nobody is elected yet');
   return claim(nextEpoch(state), 'it is the first in order');
@@ -203,24 +210,24 @@ function nextEpoch({ highest, resumable }: ElectionState): number {
   return resumable ? highest : Math.min(highest + 1, largestEpoch);
 }
 
-/** While others may be alive out of hearing, their publisher is given this many leases, doubled each time. */
+/** While somebody is missing, who may be alive out of hearing, a publisher there is given this many leases, doubled each time. */
 const overtakenLeases = 15;
 const largestDoubling = 7;
 
 /**
- * The HSDirs hold a descriptor of `epoch`, later than this node's claim. Alone, its publisher was this node in a life that it
- * has forgotten, and it goes on soon; with others known, those may publish on the other side of a cut, and two publishers
- * that outbid each other would serve nobody: it waits longer each time.
+ * The HSDirs hold a descriptor of `epoch`, later than this node's claim. With everybody known in hearing, its publisher was one
+ * of them in a life that is forgotten, and this node goes on soon. When somebody is missing, that may publish on the other
+ * side of a cut, and two publishers that outbid each other would serve nobody: it waits longer each time.
  */
 export function overtakenBy(
   state: ElectionState,
   epoch: number,
-  options: { readonly nowMs: number; readonly othersKnown: boolean; readonly settings: ElectionSettings },
+  options: { readonly nowMs: number; readonly missing: boolean; readonly settings: ElectionSettings },
 ): ElectionState {
-  const { nowMs, othersKnown, settings } = options;
+  const { nowMs, missing, settings } = options;
   if (state.claim === undefined || epoch <= state.claim || epoch <= (state.overtaken?.epoch ?? -1)) return state;
   const doublings = 2 ** Math.min(state.overtakes, largestDoubling);
   const calm = nowMs - state.claimedAtMs > 2 * overtakenLeases * 2 ** largestDoubling * settings.leaseMs;
-  const waitMs = settings.leaseMs * (othersKnown ? overtakenLeases * (calm ? 1 : doublings) : doublings - 1);
+  const waitMs = settings.leaseMs * (missing ? overtakenLeases * (calm ? 1 : doublings) : doublings - 1);
   return { ...state, overtaken: { epoch, untilMs: nowMs + waitMs }, overtakes: calm ? 1 : state.overtakes + 1 };
 }

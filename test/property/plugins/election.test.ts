@@ -1,188 +1,152 @@
-/** The laws of the election's rule, on a model of a network: nodes that look at each other every 100 ms, cuts, pauses, sick tors. */
+/** The rule of election/priority keeps the laws of the kit, and the laws refuse rules that are wrong. */
 import * as fc from 'fast-check';
-import { describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import {
-  compareRank,
   decide,
   initialState,
   overtakenBy,
   type Contender,
   type ElectionDecision,
+  type ElectionInput,
   type ElectionSettings,
   type ElectionState,
 } from '../../../plugins/election/priority/rule.ts';
+import { describeElection, electionLaws } from '../../kit/laws/election.ts';
+import type { ElectionRule } from '../../kit/laws/election-model.ts';
 
 const settings: ElectionSettings = { leaseMs: 2_000, confirmMs: 800, staggerMs: 500 };
-const stepMs = 100;
 
-interface Node {
-  readonly node: string;
-  readonly priority: number;
-  able: boolean;
-  paused: boolean;
-  state: ElectionState;
-  decision: ElectionDecision | undefined;
-  /** What it knows of the others, and when it heard it. */
-  readonly known: Map<string, Contender>;
+type Word = Omit<Contender, 'node' | 'heardAtMs'>;
+interface Memory {
+  readonly highest: number | undefined;
+  readonly ownTerm: boolean;
 }
 
-class Model {
-  readonly nodes: Node[];
-  nowMs = 0;
-  /** By node: its component. Nodes of one component hear each other. */
-  component: number[];
-  /** Every claim that began: who, in which epoch, and the highest epoch of others that it knew of. */
-  readonly claims: { node: string; epoch: number; known: number }[] = [];
-  readonly unseated: string[] = [];
-
-  constructor(priorities: readonly number[]) {
-    this.component = priorities.map(() => 0);
-    this.nodes = priorities.map((priority, index) => ({
-      node: `n${index}`,
-      priority,
-      able: true,
-      paused: false,
-      state: initialState({ nowMs: 0, settings }),
-      decision: undefined,
-      known: new Map(),
-    }));
-  }
-
-  step(): void {
-    this.nowMs += stepMs;
-    for (const [index, self] of this.nodes.entries()) {
-      if (self.paused) continue;
-      for (const [other, { node, priority, able, state, paused }] of this.nodes.entries()) {
-        if (other === index || paused || this.component[other] !== this.component[index]) continue;
-        const { highest, claim } = state;
-        self.known.set(node, { node, priority, able, highest, claim, heardAtMs: this.nowMs });
-      }
-      const others = [...self.known.values()];
-      const { node, priority, able } = self;
-      const before = self.state;
-      const after = decide(
-        before,
-        { nowMs: this.nowMs, self: { node, priority, able }, others, alone: false },
-        settings,
-      );
-      if (after.state.claim !== undefined && after.state.claim !== before.claim) {
-        const known = Math.max(-1, ...others.flatMap(({ highest, claim }) => [highest ?? -1, claim ?? -1]));
-        this.claims.push({ node, epoch: after.state.claim, known });
-      }
-      if ((after.state.highest ?? -1) < (before.highest ?? -1)) throw new Error('an epoch was forgotten');
-      self.state = after.state;
-      self.decision = after;
-    }
-  }
-
-  run(forMs: number): void {
-    for (let ms = 0; ms < forMs; ms += stepMs) this.step();
-  }
-
-  elected(component: number): Node[] {
-    return this.nodes.filter(
-      ({ decision, paused }, index) => this.component[index] === component && !paused && decision?.elected === true,
-    );
-  }
+interface Fault {
+  readonly settings?: Partial<ElectionSettings>;
+  /** Changes the state before a look. */
+  readonly state?: (state: ElectionState, input: ElectionInput) => ElectionState;
+  /** Changes what is seen. */
+  readonly input?: (input: ElectionInput, state: ElectionState) => ElectionInput;
+  readonly decision?: (decision: ElectionDecision) => ElectionDecision;
+  readonly forgets?: boolean;
 }
 
-type Action =
-  | { readonly kind: 'cut'; readonly components: readonly number[] }
-  | { readonly kind: 'able' | 'pause'; readonly at: number }
-  | { readonly kind: 'wait'; readonly ms: number };
-
-const action: fc.Arbitrary<Action> = fc.oneof(
-  fc.record({
-    kind: fc.constant('cut' as const),
-    components: fc.array(fc.integer({ min: 0, max: 2 }), { minLength: 6, maxLength: 6 }),
-  }),
-  fc.record({ kind: fc.constantFrom('able' as const, 'pause' as const), at: fc.integer({ min: 0, max: 5 }) }),
-  fc.record({ kind: fc.constant('wait' as const), ms: fc.integer({ min: 100, max: 9_000 }) }),
-);
-const priorities = fc.array(fc.integer({ min: 0, max: 2 }), { minLength: 1, maxLength: 6 });
-const story = fc.array(action, { maxLength: 12 });
-
-function play(model: Model, actions: readonly Action[]): void {
-  for (const step of actions) {
-    if (step.kind === 'cut') model.component = model.nodes.map((_node, index) => step.components[index] ?? 0);
-    else if (step.kind === 'wait') model.run(step.ms);
-    else {
-      const node = model.nodes[step.at % model.nodes.length] as Node;
-      if (step.kind === 'able') node.able = !node.able;
-      else node.paused = !node.paused;
-      model.run(stepMs);
-    }
-  }
+/** The rule in the form that the laws ask, or one like it with a fault. */
+function priorityRule(fault: Fault = {}): ElectionRule {
+  const own = { ...settings, ...fault.settings };
+  const rule: ElectionRule<Word, Memory> = ({ node, priority, nowMs, memory }) => {
+    let state = initialState({ nowMs, settings: own, ...(fault.forgets ? {} : memory) });
+    return ({ nowMs: now, able, others }) => {
+      const heard = others.map(({ node: other, word, heardAtMs }) => ({ ...word, node: other, heardAtMs }));
+      const seen: ElectionInput = { nowMs: now, self: { node, priority, able }, others: heard, alone: false };
+      state = fault.state?.(state, seen) ?? state;
+      const right = decide(state, fault.input?.(seen, state) ?? seen, own);
+      const decision = fault.decision?.(right) ?? right;
+      state = decision.state;
+      const { highest, claim, readySinceMs, resumable } = state;
+      return {
+        publisher: decision.publisher,
+        epoch: decision.epoch,
+        elected: decision.elected,
+        word: { priority, ready: readySinceMs !== undefined, highest, claim },
+        memory: { highest, ownTerm: claim === highest || resumable },
+      };
+    };
+  };
+  return rule as ElectionRule;
 }
 
-/** All awake and able; the cuts stay. Long enough for everybody's lease, listening and turn. */
-function calm(model: Model): void {
-  for (const node of model.nodes) {
-    node.able = true;
-    node.paused = false;
-  }
-  model.run(2 * settings.leaseMs + settings.confirmMs + settings.staggerMs * model.nodes.length + 1_000);
-}
+describeElection('priority', priorityRule());
 
-describe('whatever happened before', () => {
-  test('in a calm component exactly one node is elected, all agree, and it stays', () => {
-    fc.assert(
-      fc.property(priorities, story, (order, actions) => {
-        const model = new Model(order);
-        play(model, actions);
-        calm(model);
-        const winners = new Map<number, [string, number]>();
-        for (const component of new Set(model.component)) {
-          const [winner, ...more] = model.elected(component);
-          expect(more).toEqual([]);
-          if (winner === undefined) throw new Error('nobody is elected');
-          winners.set(component, [winner.node, winner.decision?.epoch ?? -1]);
-        }
-        const all = model.nodes.map(({ decision }) => [decision?.publisher, decision?.epoch]);
-        expect(all).toEqual(model.nodes.map((_node, index) => winners.get(model.component[index] ?? 0)));
-        const claims = model.claims.length;
-        model.run(10_000);
-        expect(model.claims.length).toBe(claims);
-      }),
-      { numRuns: 150 },
-    );
-  });
+const better = (input: ElectionInput, { priority }: Contender): boolean => priority < input.self.priority;
+/** Each with the beginning of the law that it breaks. */
+const wrong: Record<string, Fault & { readonly breaks: string }> = {
+  'that never elects anybody': {
+    breaks: 'a cold start',
+    decision: (decision) => ({ ...decision, elected: false, publisher: undefined }),
+  },
+  'that hears nobody': {
+    breaks: 'a cold start',
+    input: (input) => ({ ...input, others: [] }),
+  },
+  'that claims without listening': {
+    breaks: 'while nothing is cut',
+    state: (state) => ({ ...state, listenUntilMs: 0, readySinceMs: 0 }),
+  },
+  'that unseats the publisher for a better one': {
+    breaks: 'while it is heard',
+    input: (input) => ({
+      ...input,
+      others: input.others.map((other) =>
+        better(input, other) ? other : { ...other, ready: false, claim: undefined },
+      ),
+    }),
+  },
+  'that does not step down for a later epoch': {
+    breaks: 'who hears of a later epoch',
+    input: (input, { claim }) => (claim === undefined ? input : { ...input, others: [] }),
+  },
+  'that steps down for whoever claims': {
+    breaks: 'when a cut heals',
+    input: (input, { claim }) => ({
+      ...input,
+      others: input.others.map((other) =>
+        other.claim === undefined || claim === undefined
+          ? other
+          : { ...other, claim: Math.max(other.claim, claim + 1) },
+      ),
+    }),
+  },
+  'that knows no epochs': {
+    breaks: 'a term begins',
+    decision: ({ state, ...rest }) => {
+      const { highest, claim } = state;
+      const none = { highest: highest && 0, claim: claim && 0 };
+      return { ...rest, epoch: 0, state: { ...state, ...none } };
+    },
+  },
+  'that begins with epoch 0 after a restart': {
+    breaks: 'a term begins',
+    forgets: true,
+    input: (input, { highest }) =>
+      highest === undefined
+        ? { ...input, others: input.others.map((other) => ({ ...other, highest: undefined })) }
+        : input,
+  },
+  'that takes a new epoch every five seconds': {
+    breaks: 'whatever happened',
+    state: (state, { nowMs }) =>
+      state.claim !== undefined && nowMs % 5_000 === 0
+        ? { ...state, claim: state.claim + 1, highest: state.claim + 1 }
+        : state,
+  },
+  'that publishes on after it stood still': {
+    breaks: 'who wakes up',
+    state: (state, { nowMs }) => ({ ...state, lookedAtMs: nowMs }),
+  },
+  'that has no patience': {
+    breaks: 'a short silence',
+    settings: { leaseMs: 300, confirmMs: 0 },
+  },
+  'whose publisher stays though it cannot publish': {
+    breaks: 'a publisher that cannot',
+    input: (input) => ({ ...input, self: { ...input.self, able: true } }),
+  },
+  'that takes the first of all for the publisher, whoever it is': {
+    breaks: 'a cold start',
+    decision: (decision) => (decision.elected ? decision : { ...decision, publisher: decision.publisher && 'n0' }),
+  },
+};
 
-  test('a claim begins above every epoch that its node knew of', () => {
-    fc.assert(
-      fc.property(priorities, story, (order, actions) => {
-        const model = new Model(order);
-        play(model, actions);
-        calm(model);
-        for (const { epoch, known } of model.claims) expect(epoch).toBeGreaterThan(known);
-        const epochs = new Map<string, number>();
-        for (const { node, epoch } of model.claims) {
-          expect(epoch).toBeGreaterThan(epochs.get(node) ?? -1);
-          epochs.set(node, epoch);
-        }
-      }),
-      { numRuns: 150 },
-    );
-  });
+describe('the laws refuse a rule', () => {
+  // One counterexample will do: it need not be the smallest.
+  beforeAll(() => fc.configureGlobal({ endOnFailure: true }));
+  afterAll(() => fc.resetConfigureGlobal());
 
-  test('when a cut heals, the highest epoch stays, and its publisher; nobody is unseated for a better priority', () => {
-    fc.assert(
-      fc.property(priorities, story, (order, actions) => {
-        const model = new Model(order);
-        play(model, actions);
-        calm(model);
-        const publishers = [...new Set(model.component)].map((component) => model.elected(component)[0] as Node);
-        const highest = Math.max(...publishers.map(({ decision }) => decision?.epoch ?? -1));
-        const best = publishers
-          .filter(({ decision }) => decision?.epoch === highest)
-          .sort(compareRank)
-          .map(({ node }) => node);
-        model.component = model.component.map(() => 0);
-        model.run(15_000);
-        expect(model.elected(0).map(({ node, decision }) => [node, decision?.epoch])).toEqual([[best[0], highest]]);
-      }),
-      { numRuns: 150 },
-    );
+  test.each(Object.entries(wrong))('%s', (_name, { breaks, ...fault }) => {
+    const law = electionLaws.find(({ name }) => name.startsWith(breaks));
+    expect(() => law?.check(priorityRule(fault))).toThrow(/Property failed/);
   });
 });
 
@@ -197,26 +161,26 @@ describe('one node', () => {
     expect(alone(0, initialState({ nowMs: 0, settings, highest: 4 }))).toMatchObject({ epoch: 5 });
   });
 
-  test('alone follows a later epoch at once, and with others known only after a wait that doubles', () => {
+  test('follows a later epoch at once, and while somebody is missing only after a wait that doubles', () => {
     const first = alone(0, initialState({ nowMs: 0, settings }));
-    const next = overtakenBy(first.state, 6, { nowMs: 10, othersKnown: false, settings });
+    const next = overtakenBy(first.state, 6, { nowMs: 10, missing: false, settings });
     expect(alone(10, next)).toMatchObject({ elected: true, epoch: 7 });
-    const waits = overtakenBy(first.state, 6, { nowMs: 10, othersKnown: true, settings });
+    const waits = overtakenBy(first.state, 6, { nowMs: 10, missing: true, settings });
     expect(waits.overtaken).toEqual({ epoch: 6, untilMs: 30_010 });
     expect(alone(30_009, waits)).toMatchObject({ elected: false, publisher: 'a' });
     const again = alone(30_010, waits);
     expect(again).toMatchObject({ elected: true, epoch: 7 });
-    expect(overtakenBy(again.state, 8, { nowMs: 30_010, othersKnown: true, settings }).overtaken?.untilMs).toBe(90_010);
+    expect(overtakenBy(again.state, 8, { nowMs: 30_010, missing: true, settings }).overtaken?.untilMs).toBe(90_010);
   });
 
   test('is not elected after standing still for longer than a lease, until it has listened for one', () => {
     const input = { self, others: [], alone: false };
     let decision = decide(initialState({ nowMs: 0, settings }), { ...input, nowMs: 0 }, settings);
-    for (let nowMs = 0; nowMs <= 2_000; nowMs += 500) decision = decide(decision.state, { ...input, nowMs }, settings);
+    for (let nowMs = 0; nowMs <= 2_500; nowMs += 500) decision = decide(decision.state, { ...input, nowMs }, settings);
     expect(decision).toMatchObject({ elected: true, epoch: 0 });
     const woken = decide(decision.state, { ...input, nowMs: 10_000 }, settings);
     expect(woken).toMatchObject({ elected: false, publisher: 'a' });
-    const successor = { node: 'b', priority: 5, able: true, highest: 1, claim: 1, heardAtMs: 10_100 };
+    const successor = { node: 'b', priority: 5, ready: true, highest: 1, claim: 1, heardAtMs: 10_100 };
     expect(decide(woken.state, { ...input, others: [successor], nowMs: 10_100 }, settings)).toMatchObject({
       elected: false,
       publisher: 'b',
