@@ -1,0 +1,185 @@
+/**
+ * A whole service in one process on a virtual clock: nodes with a tor each on the embedded network, joined by mesh and
+ * election over the memory transport. Every upload to an HSDir is written down. The seed replays a run.
+ */
+import { createNode } from '../../core/cli/node.ts';
+import { resolveConfig } from '../../core/config/index.ts';
+import { electionContract, type Election, type Engine } from '../../core/engine/index.ts';
+import { encodeSecretKeyFile, epochOfRevision, masterKeyFromSeed, readOuter } from '../../core/onion/index.ts';
+import type { CycleResult } from '../../core/pipeline/index.ts';
+import { formatEndpoint, silentLog, systemProcesses, type Runtime } from '../../core/runtime/index.ts';
+import { plugins } from '../../plugins/index.ts';
+import { createMemoryBus, memoryTransport, type MemoryBus } from '../../plugins/transport/memory/index.ts';
+import { presets } from '../../presets/index.ts';
+import { startEmbeddedNetwork, type EmbeddedTor } from '../kit/network/embedded/index.ts';
+import { createMemoryNet } from '../kit/sim/memory-net.ts';
+import { createMemoryStore } from '../kit/sim/memory-store.ts';
+import { createSeededRandom } from '../kit/sim/seeded-random.ts';
+import { createVirtualClock, type VirtualClock } from '../kit/sim/virtual-clock.ts';
+
+/** An upload of one of the service's own descriptors, as the HSDir saw it. */
+export interface SeenUpload {
+  readonly atMs: number;
+  readonly hsdir: string;
+  readonly blindedKey: string;
+  readonly revision: bigint;
+  readonly epoch: number;
+  readonly accepted: boolean;
+}
+
+export interface ServiceNode {
+  readonly name: string;
+  readonly tor: EmbeddedTor;
+  readonly engine: Engine;
+  readonly election: Election;
+  readonly results: CycleResult[];
+}
+
+export interface ServiceCluster {
+  readonly clock: VirtualClock;
+  readonly bus: MemoryBus;
+  readonly nodes: readonly ServiceNode[];
+  readonly uploads: readonly SeenUpload[];
+  /** Starts a node, or starts it again; its tor and its state directory, if it has one, are those of its last life. */
+  start(name: string, options?: { readonly state?: boolean; readonly priority?: number }): Promise<ServiceNode>;
+  /** Stops it as SIGTERM does. */
+  stop(node: ServiceNode): Promise<void>;
+  /** Its process dies: it says nothing any more. Its tor goes on, and loses its control connection. */
+  kill(node: ServiceNode): Promise<void>;
+  /**
+   * Waits until one node is elected, all know it, and it has published in its epoch, confirmed. `heads`: so many of them;
+   * `after`: in a later epoch than this.
+   */
+  published(limitMs: number, wanted?: { readonly heads?: number; readonly after?: number }): Promise<ServiceNode>;
+  /** Those that think that they may publish. */
+  elected(): ServiceNode[];
+  /** The epochs of what the HSDirs that clients ask hold now, each once, sorted. */
+  heldEpochs(): number[];
+  end(): Promise<void>;
+}
+
+export async function startServiceCluster(seed: string): Promise<ServiceCluster> {
+  const clock = createVirtualClock(Date.UTC(2026, 0, 1, 0, 2));
+  const random = createSeededRandom(seed);
+  const store = createMemoryStore();
+  const net = createMemoryNet({ clock, latencyMs: 1 });
+  const runtime: Runtime = { clock, random, net, store, processes: systemProcesses, log: silentLog };
+  const network = await startEmbeddedNetwork(runtime);
+  const bus = createMemoryBus({ clock, random: random.fork('bus'), delayMs: { minimum: 1, maximum: 30 } });
+  const key = masterKeyFromSeed(random.bytes(32));
+  await store.makeDirectory('/service');
+  await store.write('/service/key', encodeSecretKeyFile(key));
+
+  const tors = new Map<string, EmbeddedTor>();
+  const nodes: ServiceNode[] = [];
+  /** Blinded keys of the service; the heads' own descriptors go to the same HSDirs. */
+  const ours = new Set<string>();
+  const everything: SeenUpload[] = [];
+  /** Of the newest descriptor for clients. */
+  let current: { readonly blindedKey: string; readonly asked: readonly string[] } | undefined;
+  for (const { fingerprint, hsdir } of network.relays) {
+    const take = hsdir.store.bind(hsdir);
+    hsdir.store = (text, now) => {
+      const status = take(text, now);
+      const { blindedKey, revision } = readOuter(text);
+      everything.push({
+        atMs: clock.monotonic(),
+        hsdir: fingerprint,
+        blindedKey: Buffer.from(blindedKey).toString('hex'),
+        revision,
+        epoch: epochOfRevision(revision),
+        accepted: status === 200,
+      });
+      return status;
+    };
+  }
+
+  const start: ServiceCluster['start'] = async (name, { state = false, priority } = {}) => {
+    let tor = tors.get(name);
+    if (tor === undefined) {
+      tor = await clock.runFor(network.addTor({ name }), 10_000);
+      tors.set(name, tor);
+      await clock.runFor(tor.bootstrapped(), 60_000);
+    }
+    const value = {
+      node: { id: name, ...(state ? { state_directory: `/service/${name}` } : {}) },
+      master: { identity_key_path: '/service/key' },
+      tor: { control: formatEndpoint(tor.control) },
+      heads: { target: '127.0.0.1:8080' },
+      election: { priority: priority ?? 10 * (name.charCodeAt(0) - 96) },
+      plugins: { remove: ['heads/registry'], add: ['mesh'] },
+    };
+    const resolved = await resolveConfig(
+      { file: undefined, directory: '/service', value },
+      { presets, plugins },
+      'stable',
+    );
+    const lives = random.fork(`${name} ${clock.monotonic()}`);
+    const engine = createNode(
+      { ...resolved, plugins: [...resolved.plugins, memoryTransport(bus)] },
+      { ...runtime, random: lives },
+    );
+    const results: CycleResult[] = [];
+    engine.onResult((result) => {
+      results.push(result);
+      for (const { slot, blindedKey, targets } of result.sealed?.descriptors ?? []) {
+        const hex = Buffer.from(blindedKey).toString('hex');
+        ours.add(hex);
+        const asked = targets.flatMap(({ relay, fetched }) => (fetched ? [relay.fingerprint] : []));
+        if (slot === result.sealed?.slots.clientUses) current = { blindedKey: hex, asked };
+      }
+    });
+    const node: ServiceNode = { name, tor, engine, election: engine.service(electionContract), results };
+    nodes.push(node);
+    await clock.runFor(engine.start(), 60_000);
+    return node;
+  };
+
+  const end = async (node: ServiceNode): Promise<void> => {
+    nodes.splice(nodes.indexOf(node), 1);
+    await clock.runFor(node.engine.stop(), 30_000);
+  };
+  const uploads = (): SeenUpload[] => everything.filter(({ blindedKey }) => ours.has(blindedKey));
+
+  const elected = (): ServiceNode[] => nodes.filter(({ election }) => election.elected);
+
+  return {
+    clock,
+    bus,
+    nodes,
+    get uploads() {
+      return uploads();
+    },
+    start,
+    stop: end,
+    kill: (node) => {
+      bus.remove(node.name);
+      return end(node);
+    },
+    elected,
+    published: async (limitMs, { heads, after = -1 } = {}) => {
+      let found: ServiceNode | undefined;
+      await clock.runUntil(() => {
+        const [one, ...more] = elected();
+        if (one === undefined || more.length > 0 || one.election.epoch <= after) return false;
+        const { epoch } = one.election;
+        const agreed = nodes.every(({ election }) => election.publisher === one.name && election.epoch === epoch);
+        const last = one.results.findLast(({ outcome }) => outcome === 'published');
+        if (agreed && last?.epoch === epoch && last.heads.length === (heads ?? last.heads.length)) found = one;
+        return found !== undefined;
+      }, limitMs);
+      return found as ServiceNode;
+    },
+    heldEpochs: () => {
+      const newest = new Map<string, number>();
+      for (const { hsdir, blindedKey, epoch, accepted } of uploads()) {
+        if (accepted && blindedKey === current?.blindedKey && current.asked.includes(hsdir)) newest.set(hsdir, epoch);
+      }
+      return [...new Set(newest.values())].sort((a, b) => a - b);
+    },
+    end: async () => {
+      for (const node of [...nodes]) await end(node);
+      await clock.runFor(network.stop(), 30_000);
+    },
+  };
+}
