@@ -4,10 +4,11 @@
  */
 import { createNode } from '../../core/cli/node.ts';
 import { resolveConfig } from '../../core/config/index.ts';
-import { electionContract, type Election, type Engine } from '../../core/engine/index.ts';
+import { electionContract, type AnyPlugin, type Election, type Engine } from '../../core/engine/index.ts';
 import { encodeSecretKeyFile, epochOfRevision, masterKeyFromSeed, readOuter } from '../../core/onion/index.ts';
 import type { CycleResult } from '../../core/pipeline/index.ts';
 import { formatEndpoint, silentLog, systemProcesses, type Runtime } from '../../core/runtime/index.ts';
+import electionPriority from '../../plugins/election/priority/index.ts';
 import { plugins } from '../../plugins/index.ts';
 import { createMemoryBus, memoryTransport, type MemoryBus } from '../../plugins/transport/memory/index.ts';
 import { presets } from '../../presets/index.ts';
@@ -41,7 +42,7 @@ export interface ServiceCluster {
   readonly nodes: readonly ServiceNode[];
   readonly uploads: readonly SeenUpload[];
   /** Starts a node, or starts it again; its tor and its state directory, if it has one, are those of its last life. */
-  start(name: string, options?: { readonly state?: boolean; readonly priority?: number }): Promise<ServiceNode>;
+  start(name: string, options?: { readonly state?: boolean; readonly election?: AnyPlugin }): Promise<ServiceNode>;
   /** Stops it as SIGTERM does. */
   stop(node: ServiceNode): Promise<void>;
   /** Its process dies: it says nothing any more. Its tor goes on, and loses its control connection. */
@@ -94,7 +95,7 @@ export async function startServiceCluster(seed: string): Promise<ServiceCluster>
     };
   }
 
-  const start: ServiceCluster['start'] = async (name, { state = false, priority } = {}) => {
+  const start: ServiceCluster['start'] = async (name, { state = false, election = electionPriority } = {}) => {
     let tor = tors.get(name);
     if (tor === undefined) {
       tor = await clock.runFor(network.addTor({ name }), 10_000);
@@ -106,7 +107,7 @@ export async function startServiceCluster(seed: string): Promise<ServiceCluster>
       master: { identity_key_path: '/service/key' },
       tor: { control: formatEndpoint(tor.control) },
       heads: { target: '127.0.0.1:8080' },
-      election: { priority: priority ?? 10 * (name.charCodeAt(0) - 96) },
+      election: { priority: 10 * (name.charCodeAt(0) - 96) },
       plugins: { remove: ['heads/registry'], add: ['mesh'] },
     };
     const resolved = await resolveConfig(
@@ -114,10 +115,11 @@ export async function startServiceCluster(seed: string): Promise<ServiceCluster>
       { presets, plugins },
       'stable',
     );
-    const lives = random.fork(`${name} ${clock.monotonic()}`);
+    const others = resolved.plugins.filter((plugin) => plugin.name !== electionPriority.name);
+    const life = random.fork(`${name} ${clock.monotonic()}`);
     const engine = createNode(
-      { ...resolved, plugins: [...resolved.plugins, memoryTransport(bus)] },
-      { ...runtime, random: lives },
+      { ...resolved, plugins: [...others, election, memoryTransport(bus)] },
+      { ...runtime, random: life },
     );
     const results: CycleResult[] = [];
     engine.onResult((result) => {
@@ -178,7 +180,7 @@ export async function startServiceCluster(seed: string): Promise<ServiceCluster>
       return [...new Set(newest.values())].sort((a, b) => a - b);
     },
     end: async () => {
-      for (const node of [...nodes]) await end(node);
+      while (nodes[0] !== undefined) await end(nodes[0]);
       await clock.runFor(network.stop(), 30_000);
     },
   };
