@@ -37,6 +37,17 @@ function code(path: string): string {
     .replaceAll(/(?<=\s)\/\/ .*$/gm, '');
 }
 
+test('the lock file can be installed as it stands: it has every optional dependency that a package names', () => {
+  const { packages } = JSON.parse(read('package-lock.json')) as {
+    packages: Record<string, { optionalDependencies?: Record<string, string> }>;
+  };
+  const locked = Object.keys(packages);
+  const missing = Object.values(packages)
+    .flatMap(({ optionalDependencies = {} }) => Object.keys(optionalDependencies))
+    .filter((name) => !locked.some((path) => path.endsWith(`node_modules/${name}`)));
+  expect(missing).toEqual([]);
+});
+
 describe('imports point one way', () => {
   const layers: readonly (readonly [folder: string, allowed: readonly string[]])[] = [
     ['core/errors.ts', []],

@@ -16,17 +16,22 @@ export const requestLimitSeconds = 10;
 
 let serial = 0;
 
-/** Never rejects. Each request has SOCKS credentials of its own, and with them circuits and a draw of the head of its own. */
+/**
+ * Never rejects. Plain curl goes on using the circuits of its earlier requests, as Tor's default isolation has it; an
+ * isolated request has SOCKS credentials of its own, and with them circuits and a draw of the head of its own.
+ */
 export async function request(
   runtime: Runtime,
   client: PrivateTor,
   address: OnionAddress,
   begunMs: number,
+  isolated: boolean,
 ): Promise<Request> {
   const { clock, processes } = runtime;
   const { host, port } = client.socks as { host: string; port: number };
   const startMs = clock.monotonic();
-  const proxy = `socks5h://request${serial++}:x@${host}:${port}`;
+  const credentials = isolated ? `request${serial++}:x@` : '';
+  const proxy = `socks5h://${credentials}${host}:${port}`;
   const limit = String(requestLimitSeconds);
   const curl = await processes.start('curl', ['-sSf', '-m', limit, '-x', proxy, `http://${address}.onion/`]);
   const { code } = await curl.ended;

@@ -33,9 +33,10 @@ describeReal('publishers side by side', ['tor', 'curl', 'onionbalance'], () => {
     expect(report.hsdirs).toBe(20);
   });
 
-  it.each(chimera)('%s serves every visit, with and without a descriptor at hand', (name) => {
+  it.each(chimera)('%s serves every visit, with and without circuits and a descriptor at hand', (name) => {
     expect(of(name).visits.requests).toBeGreaterThan(50);
     expect(of(name).visits.failed).toBe(0);
+    expect(of(name).isolated.failed).toBe(0);
     expect(of(name).fresh.failed).toBe(0);
   });
 

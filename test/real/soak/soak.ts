@@ -39,8 +39,10 @@ export interface PublisherReport {
   readonly name: string;
   /** From the publisher's start to the first answer through the master address. */
   readonly reachableSeconds: number | undefined;
-  /** A client that keeps its descriptor. */
+  /** Plain curl once a second: keeps its descriptor and its circuits. */
   readonly visits: Summary;
+  /** The same client on a new circuit each time: keeps its descriptor alone. */
+  readonly isolated: Summary;
   /** Clients that forget all descriptors before each visit. */
   readonly fresh: Summary;
   /** Introduction points of each head in the descriptor at the end of the recording. */
@@ -53,7 +55,7 @@ export interface PublisherReport {
   readonly cpuSeconds: number | undefined;
   readonly cpuMillisecondsPerUpload: number | undefined;
   readonly residentMegabytes: number | undefined;
-  readonly requests: { readonly visits: readonly Request[]; readonly fresh: readonly Request[] };
+  readonly requests: Readonly<Record<'visits' | 'isolated' | 'fresh', readonly Request[]>>;
 }
 
 export interface SoakReport {
@@ -65,6 +67,7 @@ export interface SoakReport {
 
 const reachableLimitSeconds = 180;
 const visitIntervalMs = 1_000;
+const isolatedIntervalMs = 5_000;
 /** Tor takes one NEWNYM in ten seconds; four clients in turn make a fresh visit every 2.6 s. */
 const freshClients = 4;
 const freshIntervalMs = 10_500;
@@ -74,6 +77,7 @@ interface Subject {
   readonly publisher: Publisher;
   readonly client: PrivateTor;
   readonly visits: Request[];
+  readonly isolated: Request[];
   readonly fresh: Request[];
   reachableSeconds: number | undefined;
   uploads: number;
@@ -95,6 +99,7 @@ export async function runSoak(runtime: Runtime, options: SoakOptions): Promise<S
         publisher,
         client: await network.addTor({ name: `${fileName(publisher.name)}-client`, socks: true }),
         visits: [],
+        isolated: [],
         fresh: [],
         reachableSeconds: undefined,
         uploads: 0,
@@ -128,7 +133,7 @@ export async function runSoak(runtime: Runtime, options: SoakOptions): Promise<S
     const usageBefore = await Promise.all(publishers.map((publisher) => publisher.usage()));
     for (const subject of subjects) subject.uploads = 0;
     const begunMs = runtime.clock.monotonic();
-    const stopVisits = visitEverySecond(runtime, subjects, begunMs);
+    const stopVisits = visitAgainAndAgain(runtime, subjects, begunMs);
     const stopFresh = await visitAfresh(runtime, subjects, strangers, begunMs, clients);
     await tellMinutes(runtime, subjects, options, begunMs);
     stopFresh();
@@ -155,7 +160,7 @@ export async function runSoak(runtime: Runtime, options: SoakOptions): Promise<S
       minutes: options.minutes,
       hsdirs: network.hsdirCount,
       machine: load,
-      publishers: subjects.map(({ publisher, visits, fresh, reachableSeconds }, index): PublisherReport => {
+      publishers: subjects.map(({ publisher, visits, isolated, fresh, reachableSeconds }, index): PublisherReport => {
         const heads = publisher.heads.map((head) => head.name);
         const [before, after, copies] = [usageBefore[index], usageAfter[index], uploads[index] as number];
         const cpuSeconds = before && after ? after.cpuSeconds - before.cpuSeconds : undefined;
@@ -164,6 +169,10 @@ export async function runSoak(runtime: Runtime, options: SoakOptions): Promise<S
           reachableSeconds,
           visits: summarize(
             visits.filter(({ at }) => at < killedAt),
+            heads,
+          ),
+          isolated: summarize(
+            isolated.filter(({ at }) => at < killedAt),
             heads,
           ),
           fresh: summarize(fresh, heads),
@@ -177,7 +186,7 @@ export async function runSoak(runtime: Runtime, options: SoakOptions): Promise<S
           cpuSeconds,
           cpuMillisecondsPerUpload: cpuSeconds === undefined || copies === 0 ? undefined : (1000 * cpuSeconds) / copies,
           residentMegabytes: after && after.residentBytes / 1e6,
-          requests: { visits, fresh },
+          requests: { visits, isolated, fresh },
         };
       }),
     };
@@ -243,7 +252,7 @@ async function untilReachable(runtime: Runtime, subject: Subject, progress: (tex
     if (clock.monotonic() - begunMs > reachableLimitSeconds * 1000) {
       throw new Error(`${publisher.name} was not reachable within ${reachableLimitSeconds} s`);
     }
-    void request(runtime, client, publisher.master, begunMs).then(({ at, seconds, head }) => {
+    void request(runtime, client, publisher.master, begunMs, true).then(({ at, seconds, head }) => {
       if (head !== undefined) subject.reachableSeconds ??= at + seconds;
       return undefined;
     });
@@ -252,16 +261,28 @@ async function untilReachable(runtime: Runtime, subject: Subject, progress: (tex
   progress(`${publisher.name} is reachable after ${subject.reachableSeconds.toFixed(1)} s`);
 }
 
-/** Visits each master every second, whether the visits before are answered or not. The function returned waits for the last. */
-function visitEverySecond(runtime: Runtime, subjects: readonly Subject[], begunMs: number): () => Promise<void> {
+/**
+ * Visits each master every second with plain curl and now and then on a new circuit, whether the visits before are
+ * answered or not. The function returned waits for the last.
+ */
+function visitAgainAndAgain(runtime: Runtime, subjects: readonly Subject[], begunMs: number): () => Promise<void> {
   const open = new Set<Promise<unknown>>();
-  const stops = subjects.map(({ publisher, client, visits }, index) =>
-    repeat(runtime, visitIntervalMs, (visitIntervalMs * index) / subjects.length, () => {
-      const visit = request(runtime, client, publisher.master, begunMs).then((result) => visits.push(result));
+  const visitEvery = (
+    { publisher, client }: Subject,
+    index: number,
+    intervalMs: number,
+    isolated: boolean,
+    into: Request[],
+  ): (() => void) =>
+    repeat(runtime, intervalMs, (intervalMs * index) / subjects.length, () => {
+      const visit = request(runtime, client, publisher.master, begunMs, isolated).then((result) => into.push(result));
       open.add(visit);
       void visit.finally(() => open.delete(visit));
-    }),
-  );
+    });
+  const stops = subjects.flatMap((subject, index) => [
+    visitEvery(subject, index, visitIntervalMs, false, subject.visits),
+    visitEvery(subject, index, isolatedIntervalMs, true, subject.isolated),
+  ]);
   return async () => {
     for (const stop of stops) stop();
     await Promise.all(open);
@@ -300,7 +321,7 @@ async function visitAfresh(
         await controls[index]?.signal('NEWNYM');
         await Promise.all(
           subjects.map(async ({ publisher, fresh }) => {
-            fresh.push(await request(runtime, stranger, publisher.master, begunMs));
+            fresh.push(await request(runtime, stranger, publisher.master, begunMs, true));
           }),
         );
       };

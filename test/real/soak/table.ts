@@ -9,6 +9,8 @@ export function table(report: SoakReport): string {
     ['  longest outage', ({ visits }) => seconds(visits.longestOutageSeconds)],
     ['  median, worst', ({ visits }) => `${visits.medianSeconds.toFixed(2)}, ${seconds(visits.worstSeconds)}`],
     ['  shares of heads', ({ visits }) => shares(visits)],
+    ['visits on new circuits', ({ isolated }) => failures(isolated)],
+    ['  longest outage', ({ isolated }) => seconds(isolated.longestOutageSeconds)],
     ['visits of fresh clients', ({ fresh }) => failures(fresh)],
     ['  longest outage', ({ fresh }) => seconds(fresh.longestOutageSeconds)],
     ['  shares of heads', ({ fresh }) => shares(fresh)],

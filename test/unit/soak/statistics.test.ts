@@ -39,6 +39,7 @@ describe('table', () => {
           name: 'one',
           reachableSeconds: 4.25,
           visits: summary,
+          isolated: summary,
           fresh: summary,
           introPoints: { a: 3, unknown: 0 },
           removal: { head: 'a', firstSeconds: undefined, allSeconds: undefined },
@@ -47,7 +48,7 @@ describe('table', () => {
           cpuSeconds: undefined,
           cpuMillisecondsPerUpload: undefined,
           residentMegabytes: 41.4,
-          requests: { visits: [], fresh: [] },
+          requests: { visits: [], isolated: [], fresh: [] },
         },
       ],
     };
