@@ -1,0 +1,37 @@
+/**
+ * Contracts on who belongs to the cluster, and on what one member says to another alone. The mesh gives both where its
+ * members have keys.
+ */
+import { contract } from '../contract.ts';
+import type { NodePublicKeys } from './node.ts';
+
+/** A node that may take part: admitted by a member's signature, until a member's signature removes it for good. */
+export interface AdmittedNode {
+  readonly node: string;
+  readonly keys: NodePublicKeys;
+  /** Where its transports can be reached, as `udp:192.0.2.1:7411`; the node itself changes them by its own records. */
+  readonly endpoints: readonly string[];
+  /** The member that admitted it; itself for the node that founded the cluster. */
+  readonly admittedBy: string;
+}
+
+export interface Roster {
+  /** Everybody admitted and not removed, this node included, sorted by id. */
+  admitted(): readonly AdmittedNode[];
+  /** Signs the admission and tells the others. Throws MESH_REMOVED for a node that was removed: it needs new keys. */
+  admit(keys: NodePublicKeys, endpoints: readonly string[]): AdmittedNode;
+  /** Signs a tombstone and tells the others; its records and sessions end. `why` is for the log. */
+  remove(node: string, why: string): void;
+  /** Called after each admission, removal or change of endpoints. Returns the unsubscriber. */
+  onChange(listener: () => void): () => void;
+}
+export const rosterContract = contract<Roster>('roster');
+
+/** Questions between two members, over their encrypted session. An answer is at most 64 KiB, and so is a question. */
+export interface PeerChannel {
+  /** Asks one member. Rejects with MESH_NO_ANSWER when none came within `timeoutMs`, or when the other refused. */
+  ask(node: string, topic: string, question: Uint8Array, timeoutMs: number): Promise<Uint8Array>;
+  /** Answers questions of a topic (lower-case letters and dashes); one handler a topic. A rejection is a refusal, without its text. */
+  answer(topic: string, handler: (from: string, question: Uint8Array) => Promise<Uint8Array>): void;
+}
+export const peerChannelContract = contract<PeerChannel>('peer-channel');

@@ -1,0 +1,52 @@
+/**
+ * Contracts of a node's own keys and of the cluster's secret. The node's id derives from its key, so that nobody can take
+ * another's name; the cluster's secret keys the sessions, so that nobody outside can speak.
+ */
+import { createHash } from 'node:crypto';
+import { encodeBase32 } from '../../onion/bytes.ts';
+import { contract } from '../contract.ts';
+
+/** The public half of a node, as admissions and sessions name it. */
+export interface NodePublicKeys {
+  /** Ed25519, 32 bytes: signs the node's records. The id derives from it. */
+  readonly signing: Uint8Array;
+  /** X25519, 32 bytes: the static key of its sessions, and what secrets for it are sealed to. */
+  readonly agreement: Uint8Array;
+}
+
+/** A node's own key. It never leaves its holder. */
+export interface NodeIdentity {
+  /** nodeIdOf(keys.signing). */
+  readonly node: string;
+  readonly keys: NodePublicKeys;
+  /** Ed25519 over `message`, 64 bytes. The caller puts a label of its own before what it signs. */
+  sign(message: Uint8Array): Uint8Array;
+  /** X25519 of the agreement key with another's, 32 bytes. Throws for a key of low order. */
+  agree(publicKey: Uint8Array): Uint8Array;
+}
+export const nodeIdentityContract = contract<NodeIdentity>('node-identity');
+
+/** What all members share: keys the mesh's sessions. Grows by one generation whenever a member is removed. */
+export interface ClusterSecret {
+  readonly generation: number;
+  /** 32 bytes. */
+  readonly secret: Uint8Array;
+}
+
+export interface ClusterSecrets {
+  /** The newest first; the one before it is still accepted while members change over. One or two. */
+  current(): readonly ClusterSecret[];
+  /** Takes a later generation; ignores one that is not later. Resolves when it is kept. */
+  learn(secret: ClusterSecret): Promise<void>;
+  /** Called after each change. Returns the unsubscriber. */
+  onChange(listener: () => void): () => void;
+}
+export const clusterSecretsContract = contract<ClusterSecrets>('cluster-secrets');
+
+const idLength = 20;
+
+/** A node's id: 20 base32 characters (100 bits) of the SHA-256 of its Ed25519 public key. */
+export function nodeIdOf(signingKey: Uint8Array): string {
+  const digest = createHash('sha256').update('chimera-node-id\0').update(signingKey).digest();
+  return encodeBase32(digest).slice(0, idLength);
+}
