@@ -28,11 +28,11 @@ export function systemRuntime(log: Log = silentLog): Runtime {
 }
 
 export * from './clock.ts';
+export * from './datagrams.ts';
 export * from './log.ts';
 export * from './net.ts';
 export * from './process.ts';
 export * from './random.ts';
 export * from './self.ts';
-export * from './socks.ts';
 export * from './socks.ts';
 export * from './store.ts';

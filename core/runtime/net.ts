@@ -1,7 +1,9 @@
-/** Stream sockets. The only place that opens one; simulations pass an in-memory net on a virtual clock. */
+/** Sockets, stream and datagram. The only place that opens one; simulations pass an in-memory net on a virtual clock. */
 import { chmod, unlink } from 'node:fs/promises';
 import { createServer, connect as connectSocket, type Socket } from 'node:net';
+import { networkInterfaces } from 'node:os';
 import type { Duplex } from 'node:stream';
+import { bindUdpSocket, type DatagramListener, type DatagramSocket, type InternetEndpoint } from './datagrams.ts';
 
 /** Where a stream socket listens: TCP, or a unix socket's path. */
 export type Endpoint = { readonly host: string; readonly port: number } | { readonly path: string };
@@ -17,6 +19,10 @@ export interface Net {
   connect(endpoint: Endpoint, signal?: AbortSignal): Promise<Duplex>;
   /** Listens; a unix socket is made with mode 0600. */
   listen(endpoint: Endpoint, accept: (stream: Duplex) => void): Promise<Listener>;
+  /** Opens a UDP socket at an IP address of this machine (`0.0.0.0` and `::` for all of a family); port 0 for any port. */
+  bindUdp(local: InternetEndpoint, receive: DatagramListener): Promise<DatagramSocket>;
+  /** This machine's own IP addresses by which others may reach it, IPv4 first; loopback and link-local ones are left out. */
+  addresses(): readonly string[];
 }
 
 /**
@@ -92,5 +98,15 @@ export const systemNet: Net = {
         if ('path' in endpoint) await unlink(endpoint.path).catch(() => undefined);
       },
     };
+  },
+
+  bindUdp: bindUdpSocket,
+
+  addresses: () => {
+    const all = Object.values(networkInterfaces()).flatMap((list = []) => list);
+    const reachable = all.filter(({ address, internal }) => !internal && !/^(?:fe80:|169\.254\.)/i.test(address));
+    const of = (family: string): string[] =>
+      reachable.filter((one) => one.family === family).map(({ address }) => address);
+    return [...of('IPv4'), ...of('IPv6')];
   },
 };

@@ -1,11 +1,15 @@
 /**
- * Stream sockets in memory, on any clock: latency, refusal, partitions, frozen hosts. Every host has a view of its own
+ * Sockets in memory, on any clock: latency, refusal, partitions, frozen hosts. Every host has a view of its own
  * (`host('alice')`), so that the net knows between whom a stream runs; addresses are one space for all of them.
- * Data that a cut or a freeze holds back is not lost, as with TCP: it arrives after the repair.
+ * Data on a stream that a cut or a freeze holds back is not lost, as with TCP: it arrives after the repair. Datagrams are
+ * lost as the faults have it, and by every cut (memory-datagrams.ts).
  */
 import { Duplex } from 'node:stream';
 import type { Clock } from '../../../core/runtime/clock.ts';
 import { formatEndpoint, type Endpoint, type Listener, type Net } from '../../../core/runtime/net.ts';
+import type { Random } from '../../../core/runtime/random.ts';
+import { createMemoryDatagrams, type DatagramFaults } from './memory-datagrams.ts';
+import { createSeededRandom } from './seeded-random.ts';
 
 export interface MemoryNet extends Net {
   /** The net as `name` sees it. The net itself is the view of a host called `''`. */
@@ -23,12 +27,18 @@ export interface MemoryNet extends Net {
   reset(a: string, b: string): void;
   /** Streams open now. */
   readonly streams: number;
+  /** What befalls datagrams sent from now on. Set it to change the weather. */
+  datagramFaults: DatagramFaults;
 }
 
 export interface MemoryNetOptions {
   readonly clock: Clock;
   /** One-way delay from a host to another, milliseconds. Default 0: in the same turn of the event loop. */
   readonly latencyMs?: number | ((from: string, to: string) => number);
+  /** Decides which datagrams meet a fault. Default: a seed of the net's own. */
+  readonly random?: Random;
+  /** Default: datagrams meet no fault. */
+  readonly datagramFaults?: DatagramFaults;
 }
 
 const bufferBytes = 65_536;
@@ -169,6 +179,15 @@ export function createMemoryNet(options: MemoryNetOptions): MemoryNet {
     else clock.after(delayMs, () => arrive(from, to, deliver));
   };
 
+  const datagrams = createMemoryDatagrams({
+    clock,
+    random: options.random ?? createSeededRandom('memory-net'),
+    latencyMs: latency,
+    cut: (from, to) => from !== to && cuts.has(`${from}\n${to}`),
+    paused: (name) => paused.has(name),
+    faults: () => net.datagramFaults,
+  });
+
   /** One direction of a stream: a later parcel never overtakes an earlier one, whatever the latency function says. */
   function lane(from: MemorySocket, to: MemorySocket): (parcel: Parcel) => void {
     const queue: Parcel[] = [];
@@ -252,10 +271,13 @@ export function createMemoryNet(options: MemoryNetOptions): MemoryNet {
   const view = (name: string): Net => ({
     connect: (endpoint, signal) => connect(name, endpoint, signal),
     listen: (endpoint, accept) => listen(name, endpoint, accept),
+    bindUdp: (local, receive) => datagrams.bind(name, local, receive),
+    addresses: () => [],
   });
 
-  return {
+  const net: MemoryNet = {
     ...view(''),
+    datagramFaults: options.datagramFaults ?? {},
     host: view,
     cut: (from, to, oneWay = false) => {
       cuts.add(`${from}\n${to}`);
@@ -270,8 +292,10 @@ export function createMemoryNet(options: MemoryNetOptions): MemoryNet {
     resume: (name) => {
       paused.delete(name);
       release();
+      datagrams.resume(name);
     },
     fail: (name) => {
+      datagrams.fail(name);
       for (const [address, entry] of listeners) if (entry.host === name) listeners.delete(address);
       for (const socket of sockets) {
         if (socket.localHost !== name) continue;
@@ -290,4 +314,5 @@ export function createMemoryNet(options: MemoryNetOptions): MemoryNet {
       return sockets.size / 2;
     },
   };
+  return net;
 }

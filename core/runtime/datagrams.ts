@@ -1,0 +1,79 @@
+/** Datagram sockets: UDP over IPv4 and IPv6. Reached through `Net.bindUdp`; simulations pass an in-memory, faulty one. */
+import { createSocket, type Socket } from 'node:dgram';
+import { isIP } from 'node:net';
+
+/** An IP address, never a name, and a port. */
+export interface InternetEndpoint {
+  readonly host: string;
+  readonly port: number;
+}
+
+/** Called for each datagram. The bytes belong to the listener. */
+export type DatagramListener = (from: InternetEndpoint, bytes: Uint8Array) => void;
+
+export interface DatagramSocket {
+  /** The endpoint in use: with port 0 asked for, the port that was given. */
+  readonly endpoint: InternetEndpoint;
+  /**
+   * Sends, or loses it: there is no error, as there is no certainty. The bytes may be changed afterwards. Lost at once is what
+   * goes to a name or to an address of the other family, and what comes while more than 4 MiB wait for the network.
+   */
+  send(to: InternetEndpoint, bytes: Uint8Array): void;
+  /** Nothing is heard or sent any more. May be called again. */
+  close(): Promise<void>;
+}
+
+/** What the kernel keeps while this process is busy; it gives less where the system's limit is lower. */
+const receiveBufferBytes = 1_048_576;
+const sendQueueBytes = 4_194_304;
+
+/** The family of an IP address: 4 or 6; 0 for anything else, names included. */
+export function ipFamily(host: string): 0 | 4 | 6 {
+  return isIP(host) as 0 | 4 | 6;
+}
+
+/** Binds a UDP socket to an IP address. Rejects with the system's error: EADDRINUSE, EADDRNOTAVAIL, EACCES, EAFNOSUPPORT. */
+export function bindUdpSocket(local: InternetEndpoint, receive: DatagramListener): Promise<DatagramSocket> {
+  const family = ipFamily(local.host);
+  if (family === 0) {
+    return Promise.reject(Object.assign(new Error(`EINVAL: ${local.host} is no IP address`), { code: 'EINVAL' }));
+  }
+  return new Promise((resolve, reject) => {
+    const socket = createSocket({
+      type: family === 4 ? 'udp4' : 'udp6',
+      // One socket a family, so that an IPv4 address never comes in the clothes of IPv6.
+      ipv6Only: family === 6,
+      recvBufferSize: receiveBufferBytes,
+      // Names are never looked up, whoever sends them.
+      lookup: (host, _options, done) => done(null, host, family),
+    });
+    socket.once('error', reject);
+    socket.bind({ address: local.host, port: local.port, exclusive: true }, () => {
+      socket.off('error', reject);
+      // What the network answers to a datagram (refused, unreachable) is no news: it may be lost anyway.
+      socket.on('error', () => undefined);
+      socket.on('message', (bytes, { address, port }) => receive({ host: address, port }, bytes));
+      resolve(wrap(socket, family));
+    });
+  });
+}
+
+function wrap(socket: Socket, family: 4 | 6): DatagramSocket {
+  const { address, port } = socket.address();
+  let closed: Promise<void> | undefined;
+  return {
+    endpoint: { host: address, port },
+    send: (to, bytes) => {
+      const reachable = ipFamily(to.host) === family && Number.isInteger(to.port) && to.port > 0 && to.port < 65_536;
+      if (closed !== undefined || !reachable || socket.getSendQueueSize() > sendQueueBytes) return;
+      socket.send(Buffer.from(bytes), to.port, to.host, () => undefined);
+    },
+    close: () => {
+      closed ??= new Promise((resolve) => {
+        socket.removeAllListeners('message');
+        socket.close(() => resolve());
+      });
+      return closed;
+    },
+  };
+}
