@@ -5,6 +5,7 @@ import electionPriority from './election/priority/index.ts';
 import headsDisposable from './heads/disposable/index.ts';
 import headsRegistry from './heads/registry/index.ts';
 import headsShared from './heads/shared/index.ts';
+import identity from './identity/index.ts';
 import mergeFairShare from './merge/fair-share/index.ts';
 import mesh from './mesh/index.ts';
 import publish from './publish/index.ts';
@@ -19,6 +20,7 @@ const all: readonly AnyPlugin[] = [
   headsDisposable,
   headsRegistry,
   headsShared,
+  identity,
   mergeFairShare,
   mesh,
   publish,

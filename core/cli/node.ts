@@ -1,15 +1,29 @@
 /** A node from a configuration: what `run` and the lab have in common. */
+import { identityPaths, readNodeKey, type IdentityOptions } from '../../plugins/identity/index.ts';
 import type { ResolvedConfig } from '../config/index.ts';
 import { createEngine, type Engine } from '../engine/index.ts';
 import type { CycleResult } from '../pipeline/index.ts';
-import type { Log, Runtime } from '../runtime/index.ts';
+import type { Log, Runtime, Store } from '../runtime/index.ts';
 
-/** Creates the engine of a resolved configuration; it is not started. Throws what plugins throw in `apply`. */
-export function createNode(resolved: ResolvedConfig, runtime: Runtime): Engine {
+/**
+ * The id of the node that a configuration describes: that of its key where there is one, and `node.id` is a label for people;
+ * `node.id` otherwise. Rejects as readNodeKey does.
+ */
+export async function nodeIdFor({ core, options, plugins }: ResolvedConfig, store: Store): Promise<string> {
+  if (!plugins.some(({ name }) => name === 'identity')) return core.node.id;
+  const paths = identityPaths(options.get('identity') as IdentityOptions, core.node.state_directory);
+  return (await readNodeKey(store, paths.nodeKey)).node;
+}
+
+/**
+ * Creates the engine of a resolved configuration; it is not started. `node` is what nodeIdFor gives; `node.id` without it.
+ * Throws what plugins throw in `apply`.
+ */
+export function createNode(resolved: ResolvedConfig, runtime: Runtime, node?: string): Engine {
   const { core, options, plugins } = resolved;
   return createEngine({
     runtime,
-    node: core.node.id,
+    node: node ?? core.node.id,
     plugins,
     options,
     maximumIntroPoints: core.publish.max_intro_points,

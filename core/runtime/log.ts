@@ -20,6 +20,8 @@ const secretName =
   /secret|private|passw|passphrase|token|cookie|seed|share|psk|credential|prf|(?:^|_|\b)key$|(?:Secret|Private|Client|Master|Signing|Session)Key$/i;
 /** Names that match the above and are public by nature. */
 const publicName = /public|blindedKey|_?fingerprint/i;
+/** How the texts of key files begin. */
+const secretText = /(?:== ed25519v1-secret|chimera-node-key|chimera-cluster-secrets)[\s\S]*/;
 /** True for names of fields whose values must not be shown. */
 export function isSecretName(name: string): boolean {
   return secretName.test(name) && !publicName.test(name);
@@ -32,7 +34,7 @@ const maximumText = 4096;
 export function redacted(value: unknown, name = '', depth = 0): unknown {
   if (isSecretName(name)) return '[redacted]';
   if (typeof value === 'string') {
-    const cut = value.replace(/== ed25519v1-secret[\s\S]*/, '[redacted]');
+    const cut = value.replace(secretText, '[redacted]');
     return cut.length > maximumText ? `${cut.slice(0, maximumText)}… (${cut.length} characters)` : cut;
   }
   if (typeof value === 'bigint') return value.toString();

@@ -1,5 +1,5 @@
 /** Files. The only place that touches a disk; simulations pass one that lives in memory. */
-import { chmod, chown, mkdir, open, readdir, rename, rm, rmdir, type FileHandle } from 'node:fs/promises';
+import { chmod, chown, mkdir, open, readdir, rename, rm, rmdir, stat, statfs, type FileHandle } from 'node:fs/promises';
 import { dirname } from 'node:path';
 
 export interface Store {
@@ -20,7 +20,14 @@ export interface Store {
   own(path: string, uid: number): Promise<void>;
   /** The names in a directory, sorted; empty when there is none. */
   list(path: string): Promise<string[]>;
+  /** The permission bits of a file or directory (0o777 and below), or undefined when there is none. */
+  mode(path: string): Promise<number | undefined>;
+  /** True when what exists at `path` lies on a file system in memory (tmpfs, ramfs), and on no disk. */
+  inMemory(path: string): Promise<boolean>;
 }
+
+/** statfs(2): f_type of the file systems that have no disk behind them. A tmpfs may be swapped, a ramfs never is. */
+const memoryFileSystems: ReadonlySet<number> = new Set([0x01021994 /* tmpfs */, 0x858458f6 /* ramfs */]);
 
 function absent(error: unknown): boolean {
   return (error as NodeJS.ErrnoException).code === 'ENOENT';
@@ -112,4 +119,16 @@ export const systemStore: Store = {
       throw error;
     }
   },
+
+  mode: async (path) => {
+    try {
+      return (await stat(path)).mode & 0o777;
+    } catch (error) {
+      if (absent(error)) return undefined;
+      throw error;
+    }
+  },
+
+  // Some kernels give the magic number as a signed one.
+  inMemory: async (path) => memoryFileSystems.has((await statfs(path)).type >>> 0),
 };

@@ -7,7 +7,7 @@ import type { Engine } from '../../engine/index.ts';
 import { createLog, type Clock, type Runtime } from '../../runtime/index.ts';
 import type { RegisterCommand } from '../context.ts';
 import { exitCodes } from '../exit.ts';
-import { createNode, logResult } from '../node.ts';
+import { createNode, logResult, nodeIdFor } from '../node.ts';
 import type { Terminal } from '../terminal.ts';
 import { textLine } from '../text-log.ts';
 
@@ -69,8 +69,10 @@ export const registerRun: RegisterCommand = (program, context) => {
       let engine: Engine | undefined;
       process.on('SIGHUP', () => engine?.signal('operator', { why: 'SIGHUP' }));
       const resolved = await resolveConfig(await loadConfig(config, process.cwd()), { presets, plugins }, preset);
+      const id = await nodeIdFor(resolved, context.runtime.store);
       const runtime = withLog(context.runtime, resolved, context.terminal);
-      const node = createNode(resolved, runtime);
+      if (id !== resolved.core.node.id) runtime.log.info('this node', { node: id, label: resolved.core.node.id });
+      const node = createNode(resolved, runtime, id);
       engine = node;
       node.onResult((result) => logResult(runtime.log, result));
       const stopped = aborted(stopping);

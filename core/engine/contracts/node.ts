@@ -36,8 +36,13 @@ export interface ClusterSecret {
 export interface ClusterSecrets {
   /** The newest first; the one before it is still accepted while members change over. One or two. */
   current(): readonly ClusterSecret[];
-  /** Takes a later generation; ignores one that is not later. Resolves when it is kept. */
+  /**
+   * Takes a later secret: of a higher generation, or of the same one with the greater hash, so that all settle on one.
+   * Ignores any other. It counts at once; resolves when it is kept, rejects with IDENTITY_FILE when it cannot be.
+   */
   learn(secret: ClusterSecret): Promise<void>;
+  /** Drops the older generation if it is below this one. Resolves when that is kept. */
+  retire(below: number): Promise<void>;
   /** Called after each change. Returns the unsubscriber. */
   onChange(listener: () => void): () => void;
 }

@@ -12,6 +12,10 @@ export interface MemoryStore extends Store {
   truncate(path: string, length: number): void;
   /** The paths of all files, sorted. */
   files(): string[];
+  /** Sets the permission bits of a file or directory, as chmod does. */
+  setMode(path: string, mode: number): void;
+  /** Directories that stand for a tmpfs; what lies below is in memory, and everything else on a disk. */
+  readonly tmpfs: Set<string>;
 }
 
 function failure(code: string, text: string, path: string): Error {
@@ -32,6 +36,7 @@ function parentOf(path: string): string {
 export function createMemoryStore(): MemoryStore {
   const files = new Map<string, Uint8Array>();
   const directories = new Set<string>(['/']);
+  const modes = new Map<string, number>();
 
   const existing = (path: string): [string, Uint8Array] => {
     const at = normalized(path);
@@ -53,17 +58,22 @@ export function createMemoryStore(): MemoryStore {
       if (bytes !== undefined && bytes.length > maximumBytes) throw tooLarge(path, maximumBytes);
       return bytes?.slice();
     },
-    write: async (path, data) => {
+    tmpfs: new Set(),
+    write: async (path, data, mode = 0o600) => {
       const at = normalized(path);
       refuseIf(store.readOnly, 'EACCES', 'permission denied', path);
       refuseIf(store.full, 'ENOSPC', 'no space left on device', path);
       refuseIf(!directories.has(parentOf(at)), 'ENOENT', 'no such file or directory', path);
       refuseIf(directories.has(at), 'EISDIR', 'is a directory', path);
       files.set(at, typeof data === 'string' ? new TextEncoder().encode(data) : data.slice());
+      modes.set(at, mode);
     },
-    makeDirectory: async (path) => {
+    makeDirectory: async (path, mode = 0o700) => {
       refuseIf(store.readOnly, 'EACCES', 'permission denied', path);
-      for (let at = normalized(path); at !== '/'; at = parentOf(at)) directories.add(at);
+      for (let at = normalized(path); at !== '/'; at = parentOf(at)) {
+        if (!directories.has(at)) modes.set(at, mode);
+        directories.add(at);
+      }
     },
     remove: async (path) => {
       refuseIf(store.readOnly, 'EACCES', 'permission denied', path);
@@ -96,6 +106,16 @@ export function createMemoryStore(): MemoryStore {
       files.set(at, data.slice(0, length));
     },
     files: () => [...files.keys()].sort(),
+    mode: async (path) => {
+      const at = normalized(path);
+      return files.has(at) || directories.has(at) ? (modes.get(at) ?? 0o755) : undefined;
+    },
+    setMode: (path, mode) => void modes.set(normalized(path), mode),
+    inMemory: async (path) => {
+      const at = normalized(path);
+      refuseIf(!files.has(at) && !directories.has(at), 'ENOENT', 'no such file or directory', path);
+      return [...store.tmpfs].some((root) => at === normalized(root) || at.startsWith(`${normalized(root)}/`));
+    },
   };
   return store;
 }

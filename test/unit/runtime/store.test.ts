@@ -46,6 +46,18 @@ describe.each<[string, () => Store, () => string]>([
     expect(await store.read(`${inner}/z`)).toBeUndefined();
   });
 
+  test('tells who may read a file', async () => {
+    const store = make();
+    await store.makeDirectory(`${where()}/inner`);
+    const path = `${where()}/file`;
+    expect(await store.mode(path)).toBeUndefined();
+    await store.write(path, 'x');
+    expect(await store.mode(path)).toBe(0o600);
+    await store.write(path, 'x', 0o644);
+    expect(await store.mode(path)).toBe(0o644);
+    expect(await store.mode(`${where()}/inner`)).toBe(0o700);
+  });
+
   test('writes into no directory that is not there', async () => {
     await expect(make().write(`${where()}/none/file`, 'x')).rejects.toMatchObject({ code: 'ENOENT' });
   });
@@ -122,4 +134,15 @@ test('a link is replaced, not followed: what it points to stays', async () => {
 
 test('a device that never ends is not read to its end', async () => {
   await expect(systemStore.read('/dev/zero', 1000)).rejects.toMatchObject({ code: 'EFBIG' });
+});
+
+test('tells memory from a disk', async () => {
+  expect(await systemStore.inMemory('/dev/shm')).toBe(true);
+  expect(await systemStore.inMemory('/proc')).toBe(false);
+  await expect(systemStore.inMemory(join(directory, 'none'))).rejects.toMatchObject({ code: 'ENOENT' });
+  const store = createMemoryStore();
+  await store.makeDirectory('/run/keys');
+  expect(await store.inMemory('/run/keys')).toBe(false);
+  store.tmpfs.add('/run');
+  expect(await store.inMemory('/run/keys')).toBe(true);
 });
