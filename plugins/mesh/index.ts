@@ -39,8 +39,15 @@ export const mesh = definePlugin<v.InferOutput<typeof options>>({
   options,
   apply(host, { beacon_interval_ms, suspect_after_ms, dead_after_ms, hold_ms }) {
     const { clock, random } = host.runtime;
+    const carrier = host.need(transportContract);
+    const scheme = carrier.endpoint.slice(0, carrier.endpoint.indexOf(':') + 1);
     const node = createMeshNode({
-      transport: host.need(transportContract),
+      transport: {
+        self: host.node,
+        maximumBytes: carrier.maximumBytes,
+        send: (to, bytes) => carrier.send(`${scheme}${to}`, bytes),
+        onMessage: (listener) => carrier.onMessage((from, bytes) => listener(from.slice(scheme.length), bytes)),
+      },
       clock,
       random,
       log: host.log,

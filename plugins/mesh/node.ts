@@ -1,7 +1,7 @@
 /**
  * One node's side of the mesh: sends beacons, takes what comes, pulls the records that it misses. Enter at `createMeshNode`.
  */
-import type { ClusterRecord, Json, Mesh, MeshChange, Transport } from '../../core/engine/index.ts';
+import type { ClusterRecord, Json, Mesh, MeshChange } from '../../core/engine/index.ts';
 import { ChimeraError } from '../../core/errors.ts';
 import { jittered, shuffled, type Clock, type Log, type Random, type Timer } from '../../core/runtime/index.ts';
 import { Membership, newer, type StoredRecord } from './membership.ts';
@@ -23,6 +23,14 @@ import {
   type Pull,
 } from './message.ts';
 import { Pulls } from './pulls.ts';
+
+/** Datagrams to node ids; '*' is everybody else. */
+export interface Carrier {
+  readonly self: string;
+  readonly maximumBytes: number;
+  send(to: string, bytes: Uint8Array): void;
+  onMessage(listener: (from: string, bytes: Uint8Array) => void): () => void;
+}
 
 export interface MeshSettings {
   readonly beaconIntervalMs: number;
@@ -48,7 +56,7 @@ const soonMs = 5;
 const pingAfterIntervals = 2.2;
 
 export function createMeshNode(options: {
-  readonly transport: Transport;
+  readonly transport: Carrier;
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;
@@ -279,6 +287,8 @@ export function createMeshNode(options: {
     get dropped() {
       return dropped;
     },
+    // Every node's signs of life go to everybody.
+    lead: () => undefined,
     start: () => {
       running = true;
       tickedAtMs = clock.monotonic();

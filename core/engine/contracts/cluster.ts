@@ -4,20 +4,31 @@
  */
 import type { HeadReport } from '../../pipeline/index.ts';
 import { contract } from '../contract.ts';
+import type { AdmittedNode } from './members.ts';
 
 /**
- * Carries datagrams between nodes: each arrives once, several times, late, out of order, or never. What arrives came from
- * the node it names, whole and unchanged; how that is known is the transport's business.
+ * Carries untrusted datagrams between endpoints: each arrives once, several times, late, out of order, or never, and anybody
+ * may send one. Who sent it, and whether it is whole, is the mesh's business: it encrypts and authenticates what it sends.
+ * An endpoint is a text that begins with the transport's scheme: `udp:192.0.2.1:7411`, `memory:a`, `redis:…`.
  */
 export interface Transport {
-  /** This node's id. */
-  readonly self: string;
-  /** The largest datagram that it takes, bytes. At least 1,024. */
+  /** Where others reach this node. Empty before the start, and where the transport cannot know. */
+  readonly endpoint: string;
+  /** The largest datagram that it takes, bytes. At least 1,232. */
   readonly maximumBytes: number;
-  /** Sends to one node, or with '*' to every other node that it knows. Never throws, except for what is too large (MESH_TOO_LARGE). */
-  send(to: string, bytes: Uint8Array): void;
-  /** Called for each datagram. The bytes belong to the listener. Returns the unsubscriber. */
+  /**
+   * Sends to one endpoint. Loses what it cannot carry (another scheme, nobody there, a full queue) without a word; throws only for
+   * what is too large (MESH_TOO_LARGE). The bytes may be changed by the caller afterwards.
+   */
+  send(endpoint: string, bytes: Uint8Array): void;
+  /** Called for each datagram with the endpoint that it seems to come from, to which an answer may be sent. The bytes belong to the listener. Returns the unsubscriber. */
   onMessage(listener: (from: string, bytes: Uint8Array) => void): () => void;
+  /**
+   * For transports that must know their peers (a tunnel): called by the mesh with everybody who is admitted now, this node
+   * left out, at the start and after each change; who is missing in a later call was removed. Each was admitted by a member's
+   * signature, which the mesh has verified.
+   */
+  admit?(peers: readonly AdmittedNode[]): void;
 }
 export const transportContract = contract<Transport>('transport');
 
@@ -64,6 +75,12 @@ export interface Mesh {
   onChange(listener: (change: MeshChange) => void): () => void;
   /** How many messages were dropped because they were malformed, too much, or of a node with this node's own id. */
   readonly dropped: number;
+  /**
+   * Says that this node leads (publishes) from now on, or no longer. A leader's signs of life are signed and spread to
+   * everybody every beacon interval, whatever the cluster's size, so that its `heardAtMs` is never much older; its silence is noticed
+   * within seconds. Of others it is only known that nobody has missed them. Idempotent; whoever publishes calls it.
+   */
+  lead(leading: boolean): void;
 }
 export const meshContract = contract<Mesh>('mesh');
 

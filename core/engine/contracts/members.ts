@@ -16,12 +16,22 @@ export interface AdmittedNode {
 }
 
 export interface Roster {
+  /** The node that founded the cluster: its id names the cluster. Undefined before the start of a node that has no roster yet. */
+  readonly founder: string | undefined;
   /** Everybody admitted and not removed, this node included, sorted by id. */
   admitted(): readonly AdmittedNode[];
-  /** Signs the admission and tells the others. Throws MESH_REMOVED for a node that was removed: it needs new keys. */
+  /** Signs the admission and tells the others. Throws MESH_REMOVED for a node that was removed: it needs new keys. From `start` on. */
   admit(keys: NodePublicKeys, endpoints: readonly string[]): AdmittedNode;
   /** Signs a tombstone and tells the others; its records and sessions end. `why` is for the log. */
   remove(node: string, why: string): void;
+  /** Every signed admission and removal, to be given to a node that joins; it checks them itself. Holds no secret. */
+  entries(): Uint8Array;
+  /**
+   * Takes what entries() gave elsewhere. The first time, before the start, this says which cluster the node belongs to: take it only from
+   * whom the operator trusts. A node that has learned nothing when it starts, and finds nothing in its state directory, founds
+   * a cluster of its own. Throws MESH_ROSTER when it is malformed, wrongly signed, or of another cluster.
+   */
+  learn(entries: Uint8Array): void;
   /** Called after each admission, removal or change of endpoints. Returns the unsubscriber. */
   onChange(listener: () => void): () => void;
 }

@@ -115,6 +115,7 @@ export const electionPriority = definePlugin<v.InferOutput<typeof options>>({
       told = now;
       const { epoch: term = 0, why } = decision ?? {};
       log.info('the publisher changed', { publisher: publisher(), epoch: term, elected: elected(), why });
+      mesh?.lead(elected());
       host.signal('leaderChanged', { node: publisher(), epoch: term });
     };
 

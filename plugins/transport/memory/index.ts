@@ -1,8 +1,8 @@
 /**
- * transport/memory: carries datagrams between nodes of one process, as faultily as asked. For the lab and for simulations;
- * what arrives came from whom it names, because nobody else is in the process.
+ * transport/memory: carries datagrams between nodes of one process, as faultily as asked. For the lab and for simulations.
+ * A node's endpoint is `memory:` and its name on the bus.
  */
-import { definePlugin, transportContract, type AnyPlugin } from '../../../core/engine/index.ts';
+import { definePlugin, transportContract, type AnyPlugin, type Transport } from '../../../core/engine/index.ts';
 import { ChimeraError } from '../../../core/errors.ts';
 import type { Clock, Random } from '../../../core/runtime/index.ts';
 
@@ -19,9 +19,10 @@ export interface MemoryBusOptions {
 
 type Listener = (from: string, bytes: Uint8Array) => void;
 
+/** Names on the bus are those of nodes, without `memory:`; what listeners hear and datagrams are sent to are endpoints. */
 export interface MemoryBus {
   readonly maximumBytes: number;
-  /** Datagrams and bytes taken for sending so far, whether they arrived or not; '*' counts once a receiver. */
+  /** Datagrams and bytes taken for sending so far, whether they arrived or not. */
   readonly sent: { readonly datagrams: number; readonly bytes: number };
   /** Loses what `from` sends to `to`, and, unless one-way, the other direction too; also what is on its way. */
   cut(from: string, to: string, oneWay?: boolean): void;
@@ -31,8 +32,13 @@ export interface MemoryBus {
   join(node: string, listener: Listener): () => void;
   /** The node is gone at once, as when its process is killed: it hears and sends nothing any more. */
   remove(node: string): void;
-  send(from: string, to: string, bytes: Uint8Array): void;
+  /** Sends from a node that has joined to an endpoint. Throws MESH_TOO_LARGE. */
+  send(from: string, endpoint: string, bytes: Uint8Array): void;
 }
+
+const scheme = 'memory:';
+
+export const memoryEndpoint = (node: string): string => `${scheme}${node}`;
 
 export function createMemoryBus(options: MemoryBusOptions): MemoryBus {
   const { clock, random, loss = 0, delayMs = { minimum: 0, maximum: 1 }, maximumBytes = 65_507 } = options;
@@ -46,7 +52,7 @@ export function createMemoryBus(options: MemoryBusOptions): MemoryBus {
     const copy = bytes.slice();
     const delay = delayMs.minimum + (delayMs.maximum - delayMs.minimum) * random.float();
     clock.after(delay, () => {
-      if (!cuts.has(`${from}\n${to}`)) nodes.get(to)?.(from, copy);
+      if (!cuts.has(`${from}\n${to}`)) nodes.get(to)?.(memoryEndpoint(from), copy);
     });
   };
   return {
@@ -73,47 +79,47 @@ export function createMemoryBus(options: MemoryBusOptions): MemoryBus {
       };
     },
     remove: (node) => void nodes.delete(node),
-    send: (from, to, bytes) => {
+    send: (from, endpoint, bytes) => {
       if (bytes.length > maximumBytes) {
         throw new ChimeraError('MESH_TOO_LARGE', `a datagram of ${bytes.length} bytes; ${maximumBytes} are the most`);
       }
       if (!nodes.has(from)) return;
-      if (to !== '*') carry(from, to, bytes);
-      else for (const node of nodes.keys()) if (node !== from) carry(from, node, bytes);
+      if (endpoint === memoryEndpoint('*')) for (const node of nodes.keys()) if (node !== from) carry(from, node, bytes);
+      if (endpoint.startsWith(scheme) && !endpoint.endsWith('*')) carry(from, endpoint.slice(scheme.length), bytes);
     },
   };
 }
 
-/** A plugin that puts its node on the bus from the start to the stop. */
-export function memoryTransport(bus: MemoryBus): AnyPlugin {
+/** A node's transport on the bus, and what joins and leaves the bus. `name` is the node's on the bus. */
+export function joinMemoryBus(bus: MemoryBus, name: string): { transport: Transport; join: () => () => void } {
+  const listeners = new Set<Listener>();
+  return {
+    transport: {
+      endpoint: memoryEndpoint(name),
+      maximumBytes: bus.maximumBytes,
+      send: (endpoint, bytes) => bus.send(name, endpoint, bytes),
+      onMessage: (listener) => {
+        listeners.add(listener);
+        return () => listeners.delete(listener);
+      },
+    },
+    join: () =>
+      bus.join(name, (from, bytes) => {
+        for (const listener of listeners) listener(from, bytes);
+      }),
+  };
+}
+
+/** A plugin that puts its node on the bus from the start to the stop, under `name` or the node's id. */
+export function memoryTransport(bus: MemoryBus, name?: string): AnyPlugin {
   return definePlugin({
     name: 'transport/memory',
     summary: 'Carries messages between nodes of one process.',
     gives: [transportContract],
     apply(host) {
-      const listeners = new Set<Listener>();
-      let joined = false;
-      host.give(transportContract, {
-        self: host.node,
-        maximumBytes: bus.maximumBytes,
-        send: (to, bytes) => {
-          if (joined) bus.send(host.node, to, bytes);
-        },
-        onMessage: (listener) => {
-          listeners.add(listener);
-          return () => listeners.delete(listener);
-        },
-      });
-      host.hooks.start.tap('transport/memory', () => {
-        const leave = bus.join(host.node, (from, bytes) => {
-          for (const listener of listeners) listener(from, bytes);
-        });
-        joined = true;
-        host.defer(() => {
-          joined = false;
-          leave();
-        });
-      });
+      const { transport, join } = joinMemoryBus(bus, name ?? host.node);
+      host.give(transportContract, transport);
+      host.hooks.start.tap('transport/memory', () => host.defer(join()));
     },
   });
 }

@@ -24,8 +24,8 @@ function join(clock: VirtualClock, bus: MemoryBus, self: string): MeshNode {
     transport: {
       self,
       maximumBytes: bus.maximumBytes,
-      send: (to, bytes) => bus.send(self, to, bytes),
-      onMessage: (listener) => bus.join(self, listener),
+      send: (to, bytes) => bus.send(self, `memory:${to}`, bytes),
+      onMessage: (listener) => bus.join(self, (from, bytes) => listener(from.slice('memory:'.length), bytes)),
     },
     clock,
     random: createSeededRandom(self),
@@ -276,7 +276,7 @@ describe('nodes', () => {
     const a = join(clock, bus, 'a');
     bus.join('stranger', () => undefined);
     for (const text of ['', '{', 'null', '{"v":1}', '{"v":1,"type":"beacon"}'])
-      bus.send('stranger', 'a', Buffer.from(text));
+      bus.send('stranger', 'memory:a', Buffer.from(text));
     await clock.advance(100);
     expect(a.dropped).toBe(5);
     expect(states(a)).toEqual(['a alive']);

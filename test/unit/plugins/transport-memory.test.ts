@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { createMemoryBus } from '../../../plugins/transport/memory/index.ts';
+import { createMemoryBus, memoryEndpoint } from '../../../plugins/transport/memory/index.ts';
 import { createSeededRandom } from '../../kit/sim/seeded-random.ts';
 import { createVirtualClock } from '../../kit/sim/virtual-clock.ts';
 
@@ -15,17 +15,18 @@ function makeBus(options: { loss?: number } = {}) {
     ...options,
   });
   const heard: string[] = [];
-  for (const name of ['a', 'b', 'c']) bus.join(name, (from) => heard.push(`${from}→${name}`));
+  for (const name of ['a', 'b', 'c']) bus.join(name, (from) => heard.push(`${from.replace('memory:', '')}→${name}`));
   return { clock, bus, heard };
 }
 
-test('carries to one or to everybody else, after the delay, a copy', async () => {
+test('carries to one endpoint, after the delay, a copy; what has another scheme is lost', async () => {
   const { clock, bus, heard } = makeBus();
   let got: Uint8Array | undefined;
   bus.join('d', (_from, data) => (got = data));
   const sent = Uint8Array.from(bytes);
-  bus.send('a', 'b', sent);
-  bus.send('b', '*', sent);
+  bus.send('a', 'memory:b', sent);
+  for (const to of ['a', 'c', 'd']) bus.send('b', memoryEndpoint(to), sent);
+  bus.send('b', 'udp:192.0.2.1:7411', sent);
   sent.fill(0);
   await clock.advance(4);
   expect(heard).toEqual([]);
@@ -36,26 +37,26 @@ test('carries to one or to everybody else, after the delay, a copy', async () =>
 
 test('cuts one way or both, what is on its way included, and heals', async () => {
   const { clock, bus, heard } = makeBus();
-  bus.send('a', 'b', bytes);
+  bus.send('a', 'memory:b', bytes);
   bus.cut('a', 'b', true);
-  bus.send('b', 'a', bytes);
+  bus.send('b', 'memory:a', bytes);
   await clock.advance(20);
   expect(heard.splice(0)).toEqual(['b→a']);
   bus.cut('a', 'c');
   bus.heal('a', 'b');
-  for (const to of ['b', 'c']) bus.send('a', to, bytes);
-  bus.send('c', 'a', bytes);
+  for (const to of ['b', 'c']) bus.send('a', memoryEndpoint(to), bytes);
+  bus.send('c', 'memory:a', bytes);
   await clock.advance(20);
   expect(heard.splice(0)).toEqual(['a→b']);
   bus.heal();
-  bus.send('c', 'a', bytes);
+  bus.send('c', 'memory:a', bytes);
   await clock.advance(20);
   expect(heard).toEqual(['c→a']);
 });
 
 test('loses about as many as asked', async () => {
   const { clock, bus, heard } = makeBus({ loss: 0.2 });
-  for (let count = 0; count < 1_000; count++) bus.send('a', 'b', bytes);
+  for (let count = 0; count < 1_000; count++) bus.send('a', 'memory:b', bytes);
   await clock.advance(20);
   expect(heard.length).toBeGreaterThan(740);
   expect(heard.length).toBeLessThan(860);
@@ -63,11 +64,11 @@ test('loses about as many as asked', async () => {
 
 test('refuses a datagram that is too large and an id that is taken; who is removed is silent', async () => {
   const { clock, bus, heard } = makeBus();
-  expect(() => bus.send('a', 'b', new Uint8Array(1_025))).toThrow(/1024 are the most/);
+  expect(() => bus.send('a', 'memory:b', new Uint8Array(1_025))).toThrow(/1024 are the most/);
   expect(() => bus.join('a', () => undefined)).toThrow(/called a already/);
   bus.remove('a');
-  bus.send('a', 'b', bytes);
-  bus.send('b', 'a', bytes);
+  bus.send('a', 'memory:b', bytes);
+  bus.send('b', 'memory:a', bytes);
   await clock.advance(20);
   expect(heard).toEqual([]);
 });
