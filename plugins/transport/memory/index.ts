@@ -84,7 +84,8 @@ export function createMemoryBus(options: MemoryBusOptions): MemoryBus {
         throw new ChimeraError('MESH_TOO_LARGE', `a datagram of ${bytes.length} bytes; ${maximumBytes} are the most`);
       }
       if (!nodes.has(from)) return;
-      if (endpoint === memoryEndpoint('*')) for (const node of nodes.keys()) if (node !== from) carry(from, node, bytes);
+      if (endpoint === memoryEndpoint('*'))
+        for (const node of nodes.keys()) if (node !== from) carry(from, node, bytes);
       if (endpoint.startsWith(scheme) && !endpoint.endsWith('*')) carry(from, endpoint.slice(scheme.length), bytes);
     },
   };
