@@ -43,6 +43,7 @@ export const errorCodes = {
   MESH_TOO_LARGE: 'a message or record for the mesh is larger than it may be',
   SEALED_REFUSED: 'a sealed message does not open',
   MASTER_KEY_UNREADABLE: 'the master key file is missing or may not be read',
+  TRANSPORT_BIND: 'a transport cannot open its socket',
   // core/config
   CONFIG_INVALID: 'a setting in the configuration is unknown or has a bad value',
   CONFIG_UNREADABLE: 'the configuration file is missing or cannot be parsed',

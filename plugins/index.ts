@@ -13,6 +13,7 @@ import restrictedDiscovery from './restricted-discovery/index.ts';
 import schedule from './schedule/index.ts';
 import signerFile from './signer/file/index.ts';
 import tor from './tor/index.ts';
+import transportUdp from './transport/udp/index.ts';
 
 const all: readonly AnyPlugin[] = [
   backends,
@@ -28,6 +29,7 @@ const all: readonly AnyPlugin[] = [
   schedule,
   signerFile,
   tor,
+  transportUdp,
 ];
 
 export const plugins: ReadonlyMap<string, AnyPlugin> = new Map(all.map((plugin) => [plugin.name, plugin]));

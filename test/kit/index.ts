@@ -7,6 +7,7 @@ export * from './laws/arbitraries.ts';
 export * from './laws/election-model.ts';
 export * from './laws/election.ts';
 export * from './laws/merge-policy.ts';
+export * from './laws/transport.ts';
 export * from './network/embedded/index.ts';
 export * from './network/network.ts';
 export * from './network/private/index.ts';
