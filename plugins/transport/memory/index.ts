@@ -4,7 +4,8 @@
  */
 import { definePlugin, transportContract, type AnyPlugin, type Transport } from '../../../core/engine/index.ts';
 import { ChimeraError } from '../../../core/errors.ts';
-import type { Clock, Random } from '../../../core/runtime/index.ts';
+import { silentLog, type Clock, type Log, type Random } from '../../../core/runtime/index.ts';
+import { createListeners } from '../common.ts';
 
 export interface MemoryBusOptions {
   readonly clock: Clock;
@@ -92,22 +93,20 @@ export function createMemoryBus(options: MemoryBusOptions): MemoryBus {
 }
 
 /** A node's transport on the bus, and what joins and leaves the bus. `name` is the node's on the bus. */
-export function joinMemoryBus(bus: MemoryBus, name: string): { transport: Transport; join: () => () => void } {
-  const listeners = new Set<Listener>();
+export function joinMemoryBus(
+  bus: MemoryBus,
+  name: string,
+  log: Log = silentLog,
+): { transport: Transport; join: () => () => void } {
+  const listeners = createListeners(log, bus.maximumBytes);
   return {
     transport: {
       endpoint: memoryEndpoint(name),
       maximumBytes: bus.maximumBytes,
       send: (endpoint, bytes) => bus.send(name, endpoint, bytes),
-      onMessage: (listener) => {
-        listeners.add(listener);
-        return () => listeners.delete(listener);
-      },
+      onMessage: listeners.onMessage,
     },
-    join: () =>
-      bus.join(name, (from, bytes) => {
-        for (const listener of listeners) listener(from, bytes);
-      }),
+    join: () => bus.join(name, (from, bytes) => listeners.tell(from, bytes)),
   };
 }
 
@@ -118,7 +117,7 @@ export function memoryTransport(bus: MemoryBus, name?: string): AnyPlugin {
     summary: 'Carries messages between nodes of one process.',
     gives: [transportContract],
     apply(host) {
-      const { transport, join } = joinMemoryBus(bus, name ?? host.node);
+      const { transport, join } = joinMemoryBus(bus, name ?? host.node, host.log);
       host.give(transportContract, transport);
       host.hooks.start.tap('transport/memory', () => host.defer(join()));
     },

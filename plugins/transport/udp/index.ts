@@ -34,7 +34,10 @@ export interface UdpOptions {
   readonly advertise?: InternetEndpoint | undefined;
 }
 
-export function createUdpTransport(runtime: { readonly net: Net; readonly log: Log }, options: UdpOptions): OpenTransport {
+export function createUdpTransport(
+  runtime: { readonly net: Net; readonly log: Log },
+  options: UdpOptions,
+): OpenTransport {
   const { net, log } = runtime;
   const listeners = createListeners(log, datagramBytes);
   const sockets: DatagramSocket[] = [];
@@ -61,7 +64,9 @@ export function createUdpTransport(runtime: { readonly net: Net; readonly log: L
       maximumBytes: datagramBytes,
       send: (to, bytes) => {
         refuseTooLarge(bytes, datagramBytes);
-        const target = to.startsWith(`${udpScheme}:`) ? readInternetEndpoint(to.slice(udpScheme.length + 1)) : undefined;
+        const target = to.startsWith(`${udpScheme}:`)
+          ? readInternetEndpoint(to.slice(udpScheme.length + 1))
+          : undefined;
         if (target === undefined || bytes.length === 0) return;
         const family = ipFamily(target.host);
         sockets.find((socket) => ipFamily(socket.endpoint.host) === family)?.send(target, bytes);
@@ -135,7 +140,10 @@ export const udp = definePlugin<v.InferOutput<typeof options>>({
   section: 'udp',
   options,
   apply(host, { bind, advertise }) {
-    const { transport, open, close } = createUdpTransport({ net: host.runtime.net, log: host.log }, { bind, advertise });
+    const { transport, open, close } = createUdpTransport(
+      { net: host.runtime.net, log: host.log },
+      { bind, advertise },
+    );
     host.give(transportContract, transport);
     host.hooks.start.tapPromise('transport/udp', async () => {
       host.defer(close);
