@@ -19,9 +19,9 @@ export function refuseTooLarge(bytes: Uint8Array, maximumBytes: number): void {
 export interface OpenTransport {
   readonly transport: Transport;
   /** Opens what it needs. Rejects with a coded error. */
-  open(): Promise<void>;
+  readonly open: () => Promise<void>;
   /** Silent and deaf afterwards. May be called more than once, and before `open`. */
-  close(): Promise<void>;
+  readonly close: () => Promise<void>;
 }
 
 export interface Listeners {
