@@ -31,6 +31,7 @@ export const errorCodes = {
   ENGINE_STOPPED: 'the node is stopping and takes no further request',
   // plugins
   AUTHORIZED_CLIENTS: 'the list of authorized clients is empty, too long or malformed',
+  ELECTION_NO_SUCCESSOR: 'this node was asked to let another one publish, and none is ready to',
   HEADS_DIRECTORY: 'the directory of a head cannot be prepared or read',
   HEADS_REFUSED: 'tor refuses the onion service of a head',
   IDENTITY_EXISTS: 'a key file would be written over',

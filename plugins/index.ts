@@ -1,7 +1,10 @@
 /** The plugins that ship and can be named in a configuration's `plugins.add`. */
 import type { AnyPlugin } from '../core/engine/index.ts';
 import backends from './backends/index.ts';
+import electionHighestId from './election/highest-id/index.ts';
 import electionPriority from './election/priority/index.ts';
+import electionTimeHash from './election/time-hash/index.ts';
+import electionUptime from './election/uptime/index.ts';
 import headsDisposable from './heads/disposable/index.ts';
 import headsRegistry from './heads/registry/index.ts';
 import headsShared from './heads/shared/index.ts';
@@ -17,7 +20,10 @@ import transportUdp from './transport/udp/index.ts';
 
 const all: readonly AnyPlugin[] = [
   backends,
+  electionHighestId,
   electionPriority,
+  electionTimeHash,
+  electionUptime,
   headsDisposable,
   headsRegistry,
   headsShared,

@@ -130,9 +130,9 @@ describe('plugins', () => {
   test('every plugin folder is a shipped plugin', () => {
     const folders = sources
       .filter((path) => /^plugins\/.+\/index\.ts$/.test(path))
-      .filter((path) => /definePlugin|headsPlugin\(|: AnyPlugin/.test(read(path)))
+      .filter((path) => /definePlugin|headsPlugin\(|electionPlugin\(|: AnyPlugin/.test(read(path)))
       .map((path) => dirname(path).slice('plugins/'.length));
-    const factories = new Set(['strategy', 'heads', 'transport/memory']);
+    const factories = new Set(['strategy', 'heads', 'election', 'transport/memory']);
     expect(folders.filter((name) => !plugins.has(name) && !factories.has(name))).toEqual([]);
   });
 

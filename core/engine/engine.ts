@@ -32,7 +32,7 @@ import {
 } from '../pipeline/index.ts';
 import { withDeadline, type Clock, type Runtime, type Store } from '../runtime/index.ts';
 import type { Contract } from './contract.ts';
-import { electionContract, restrictedDiscoveryContract, signerContract } from './contracts/publisher.ts';
+import { electionContract, restrictedDiscoveryContract, signerContract, type Election } from './contracts/publisher.ts';
 import { torContract } from './contracts/tor.ts';
 import { orderPlugins } from './order.ts';
 import type { AnyPlugin, Host } from './plugin.ts';
@@ -264,7 +264,7 @@ export function createEngine(options: EngineOptions): Engine {
     await hooks.start.promise();
     const signer = service(signerContract);
     const tor = service(torContract);
-    const election = services.get(electionContract.name) as { readonly epoch: number } | undefined;
+    const election = services.get(electionContract.name) as Election | undefined;
     const discovery = services.get(restrictedDiscoveryContract.name) as { clients: readonly Uint8Array[] } | undefined;
     const revisions =
       stateDirectory === undefined
@@ -281,6 +281,7 @@ export function createEngine(options: EngineOptions): Engine {
       verify: createVerifier(),
       consensus: () => tor.primary.consensus(),
       epoch: () => election?.epoch ?? 0,
+      mayPublish: (epoch) => election === undefined || (election.elected && election.epoch === epoch),
       clients: () => discovery?.clients ?? [],
       signal: stopping.signal,
     };

@@ -41,6 +41,8 @@ export interface CycleDependencies {
   consensus(): Promise<Consensus>;
   /** The publisher's term. */
   epoch(): number;
+  /** Whether this node may publish in the term of this epoch, now. Without an election it may. */
+  mayPublish?(epoch: number): boolean;
   /** x25519 keys of the clients that may read the descriptor; none means everybody. */
   clients(): readonly Uint8Array[];
   /** Aborts when the node stops: the running step ends at once. */
@@ -207,11 +209,17 @@ export async function runCycle(
       sealer.seal({ merged, placement, consensus, epoch: view.epoch, now, clients }),
     );
 
+    // A node that stood still in between may have been replaced: whatever has not been sent by then is not sent any more.
+    const current = (): boolean => dependencies.mayPublish?.(view.epoch) ?? true;
+    const inTerm = (doing: string): void => {
+      if (!current()) throw new Ended({ outcome: 'standby', why: `the term of epoch ${view.epoch} ended ${doing}` });
+    };
+    inTerm('before the upload');
     // From the first byte sent until all is confirmed, nobody knows which of the two descriptors an HSDir holds.
     if (memory.published !== undefined) memory.published = { ...memory.published, confirmed: false };
     sent = { sealed };
     const uploads = await step('upload', async (signal) => {
-      const answer = await hooks.upload.promise({ sealed, signal });
+      const answer = await hooks.upload.promise({ sealed, signal, current });
       if (answer === undefined) throw unanswered('upload', 'a publishing plugin');
       return answer;
     });
@@ -242,9 +250,11 @@ export async function runCycle(
       fault('uploaded', 'upload', error);
     }
 
+    inTerm('during the upload');
+
     let confirmations: readonly Confirmation[] | undefined;
     try {
-      confirmations = (await step('confirm', (signal) => hooks.confirm.promise({ sealed, signal }))) ?? [];
+      confirmations = (await step('confirm', (signal) => hooks.confirm.promise({ sealed, signal, current }))) ?? [];
       await learnRevisions(sealer, sealed, uploads, confirmations);
     } catch (error) {
       // What is out is out: a fetch-back that fails leaves it unconfirmed.

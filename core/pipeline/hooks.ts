@@ -80,6 +80,8 @@ export interface ReviewContext {
 export interface UploadContext {
   readonly sealed: Sealed;
   readonly signal: AbortSignal;
+  /** False once the term that it was sealed in is over. Ask before each thing that is sent, and send nothing after. */
+  readonly current: () => boolean;
 }
 
 /** Order among `rotate` taps: a lower stage answers first. */

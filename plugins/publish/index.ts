@@ -6,7 +6,7 @@ import * as v from 'valibot';
 import { definePlugin, torContract, type TorClient } from '../../core/engine/index.ts';
 import { messageOf } from '../../core/errors.ts';
 import { readOuter } from '../../core/onion/index.ts';
-import type { Confirmation, Sealed, SealedDescriptor, Upload } from '../../core/pipeline/index.ts';
+import type { Confirmation, Sealed, SealedDescriptor, Upload, UploadContext } from '../../core/pipeline/index.ts';
 import { jittered, type Clock, type Random } from '../../core/runtime/index.ts';
 import { integer } from '../../core/config/schema.ts';
 
@@ -27,11 +27,13 @@ interface Tools {
   readonly random: Random;
   readonly signal: AbortSignal;
   readonly timeoutMs: number;
+  /** False once this node's term is over. */
+  readonly current: () => boolean;
 }
 
 /** Uploads one text to its HSDirs; tries again where none answered. */
 async function uploadText(
-  { tor, clock, random, signal, timeoutMs }: Tools,
+  { tor, clock, random, signal, timeoutMs, current }: Tools,
   sealed: Sealed,
   descriptor: SealedDescriptor,
   text: number,
@@ -41,6 +43,7 @@ async function uploadText(
   let waiting = descriptor.targets.filter((target) => target.text === text).map(({ relay }) => relay.fingerprint);
   for (let attempt = 1; waiting.length > 0 && attempt <= attempts && !signal.aborted; attempt++) {
     if (attempt > 1) await clock.sleep(jittered(random, retryDelayMs * attempt, 0.5), signal);
+    if (!current()) break;
     let answers: readonly Omit<Upload, 'slot'>[];
     try {
       answers = await tor.postDescriptor(sealed.address, descriptor.texts[text] ?? '', waiting, { timeoutMs });
@@ -79,15 +82,17 @@ export const publish = definePlugin<v.InferOutput<typeof options>>({
   section: 'upload',
   options,
   apply(host, { attempts, timeout_ms, fetch_back }) {
-    const tools = (signal: AbortSignal): Tools => ({
+    const tools = ({ signal, current }: UploadContext): Tools => ({
       tor: host.need(torContract).primary,
       clock: host.runtime.clock,
       random: host.runtime.random,
       signal,
       timeoutMs: timeout_ms,
+      current,
     });
 
-    host.hooks.upload.tapPromise('publish', async ({ sealed, signal }) => {
+    host.hooks.upload.tapPromise('publish', async (context) => {
+      const { sealed } = context;
       const uploads: Upload[] = [];
       // The descriptor that clients use now goes first. One after the other: tor's answers name the HSDir, not the descriptor.
       const order = [...sealed.descriptors].sort(
@@ -95,13 +100,14 @@ export const publish = definePlugin<v.InferOutput<typeof options>>({
       );
       for (const descriptor of order) {
         for (const text of descriptor.texts.keys()) {
-          uploads.push(...(await uploadText(tools(signal), sealed, descriptor, text, attempts)));
+          uploads.push(...(await uploadText(tools(context), sealed, descriptor, text, attempts)));
         }
       }
       return uploads;
     });
 
-    host.hooks.confirm.tapPromise('publish', async ({ sealed, signal }) => {
+    host.hooks.confirm.tapPromise('publish', async (context) => {
+      const { sealed, signal } = context;
       const descriptor = sealed.descriptors.find(({ slot }) => slot === sealed.slots.clientUses);
       if (descriptor === undefined || fetch_back === 'none') return [];
       const asked = descriptor.targets.filter(({ fetched }) => fetched);
@@ -111,10 +117,10 @@ export const publish = definePlugin<v.InferOutput<typeof options>>({
       const rest = [...targets];
       const worker = async (): Promise<void> => {
         for (let target = rest.shift(); target !== undefined && !signal.aborted; target = rest.shift()) {
-          let answer = await fetchBack(tools(signal), sealed, descriptor, target);
+          let answer = await fetchBack(tools(context), sealed, descriptor, target);
           if (!answer.confirmed && answer.revision === undefined) {
             await host.runtime.clock.sleep(retryDelayMs, signal);
-            answer = await fetchBack(tools(signal), sealed, descriptor, target);
+            answer = await fetchBack(tools(context), sealed, descriptor, target);
           }
           confirmations.push(answer);
         }

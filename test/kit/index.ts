@@ -5,6 +5,7 @@
 export * from './lab/story.ts';
 export * from './laws/arbitraries.ts';
 export * from './laws/election-model.ts';
+export * from './laws/election-order.ts';
 export * from './laws/election.ts';
 export * from './laws/merge-policy.ts';
 export * from './laws/transport.ts';

@@ -1,6 +1,7 @@
 /** Several nodes in one process on a virtual clock: real mesh and election over the memory transport, tors that are stubs. */
 import * as v from 'valibot';
 import {
+  adminContract,
   createEngine,
   definePlugin,
   electionContract,
@@ -8,10 +9,12 @@ import {
   meshContract,
   signerContract,
   torContract,
+  type AdminCommand,
   type AnyPlugin,
   type Election,
   type Engine,
   type HeadRegistry,
+  type Json,
   type Mesh,
   type Tor,
   type TorState,
@@ -42,9 +45,14 @@ export interface TestNode {
   readonly results: CycleResult[];
   /** Every signal that came, as `name node`. */
   readonly signals: string[];
+  /** What the plugins offer to the operator. */
+  readonly commands: Map<string, AdminCommand>;
+  readonly status: Map<string, () => Json>;
   /** What a cycle would gather now: `head descriptor`, sorted. */
   gather(): Promise<string[]>;
   setTor(state: TorState): void;
+  /** Lets its cycles hang in their first step, or not any more. */
+  hang(on: boolean): void;
 }
 
 export interface TestCluster {
@@ -53,7 +61,14 @@ export interface TestCluster {
   readonly nodes: TestNode[];
   start(
     name: string,
-    options?: { priority?: number; store?: MemoryStore; mesh?: Record<string, number> },
+    options?: {
+      priority?: number;
+      store?: MemoryStore;
+      mesh?: Record<string, number>;
+      /** In place of election/priority, with its options. */
+      election?: AnyPlugin;
+      electionOptions?: Record<string, unknown>;
+    },
   ): Promise<TestNode>;
   stop(node: TestNode): Promise<void>;
   /** The process is killed: no good-bye, silence at once. */
@@ -83,8 +98,14 @@ export function createCluster(
   const start: TestCluster['start'] = async (name, options = {}) => {
     const store = options.store ?? createMemoryStore();
     const signals: string[] = [];
+    const commands = new Map<string, AdminCommand>();
+    const status = new Map<string, () => Json>();
+    const election = options.election ?? electionPriority;
+    const electionOptions =
+      options.electionOptions ?? (options.election === undefined ? { priority: options.priority ?? 100 } : {});
     const listeners = new Set<(state: TorState) => void>();
     let torState: TorState = 'ready';
+    let hangs = false;
     const tor = {
       primary: {
         get state() {
@@ -94,15 +115,19 @@ export function createCluster(
           listeners.add(listener);
           return () => listeners.delete(listener);
         },
-        consensus: async () => consensus,
+        consensus: () => (hangs ? new Promise<never>(() => undefined) : Promise.resolve(consensus)),
       },
     } as unknown as Tor;
     const stub: AnyPlugin = definePlugin({
       name: 'stub',
       summary: 'A tor that is ready, and a key.',
-      gives: [torContract, signerContract],
+      gives: [torContract, signerContract, adminContract],
       apply(host) {
         host.give(torContract, tor);
+        host.give(adminContract, {
+          command: (command) => void commands.set(command.name, command),
+          status: (section, read) => void status.set(section, read),
+        });
         host.give(signerContract, {
           publicKey: key.publicKey,
           sign: async () => new Uint8Array(64),
@@ -126,10 +151,10 @@ export function createCluster(
         processes: undefined as never,
       },
       node: name,
-      plugins: [stub, memoryTransport(bus), mesh, electionPriority],
+      plugins: [stub, memoryTransport(bus), mesh, election],
       options: new Map<string, unknown>([
         ['mesh', v.parse(mesh.options as never, options.mesh ?? {})],
-        ['election/priority', v.parse(electionPriority.options as never, { priority: options.priority ?? 100 })],
+        [election.name, v.parse(election.options as never, electionOptions)],
       ]),
       stateDirectory,
     });
@@ -142,11 +167,16 @@ export function createCluster(
       store,
       results: [],
       signals,
+      commands,
+      status,
       gather: async () => {
         const found: string[] = [];
         const add = ({ head, descriptor }: HeadReport): void => void found.push(`${head} ${descriptor}`);
         await engine.hooks.gather.promise({ consensus, signal: new AbortController().signal, add });
         return found.sort();
+      },
+      hang: (on) => {
+        hangs = on;
       },
       setTor: (state) => {
         torState = state;

@@ -16,6 +16,10 @@ export interface ElectionSight<Word> {
   readonly nowMs: number;
   /** False while this node could not publish. */
   readonly able: boolean;
+  /** How often its publishing has succeeded in this life. While it is elected and nothing is wrong it grows each second. */
+  readonly published: number;
+  /** True while the operator wants another node to publish. */
+  readonly stepDown: boolean;
   readonly others: readonly HeardNode<Word>[];
 }
 
@@ -63,6 +67,11 @@ export class ElectionNode {
   readonly node: string;
   readonly priority: number;
   able = true;
+  /** Its publishing hangs, and it does not know. */
+  stuck = false;
+  /** The operator wants another one to publish. */
+  stepDown = false;
+  published = 0;
   /** Stands still: it neither looks nor speaks, and has heard nothing when it goes on. */
   paused = false;
   /** Nodes of one component hear each other. */
@@ -88,9 +97,11 @@ export class ElectionNode {
   }
 }
 
+type Disturbance = 'ability' | 'pause' | 'life' | 'leave' | 'stuck' | 'stepDown';
+
 export type ElectionAction =
   | { readonly kind: 'cut'; readonly components: readonly number[] }
-  | { readonly kind: 'ability' | 'pause' | 'life' | 'leave'; readonly at: number }
+  | { readonly kind: Disturbance; readonly at: number }
   | { readonly kind: 'wait'; readonly ms: number };
 
 export class ElectionModel {
@@ -119,6 +130,7 @@ export class ElectionModel {
     const { node, priority, memory } = self;
     const look = this.#rule({ node, priority, nowMs: this.nowMs, memory });
     self.life = { look, heard: new Map(), answer: undefined };
+    self.published = 0;
   }
 
   /** Its process is killed. */
@@ -164,6 +176,8 @@ export class ElectionModel {
   calm(): void {
     for (const node of this.nodes) {
       node.able = true;
+      node.stuck = false;
+      node.stepDown = false;
       node.paused = false;
       if (node.life === undefined) this.start(node);
     }
@@ -173,8 +187,10 @@ export class ElectionModel {
     return this.nodes.filter((node) => node.elected && (component ?? node.component) === node.component);
   }
 
-  #disturb(kind: 'ability' | 'pause' | 'life' | 'leave', node: ElectionNode): void {
+  #disturb(kind: Disturbance, node: ElectionNode): void {
     if (kind === 'ability') node.able = !node.able;
+    else if (kind === 'stuck') node.stuck = !node.stuck;
+    else if (kind === 'stepDown') node.stepDown = !node.stepDown;
     else if (node.life === undefined) this.start(node);
     else if (kind === 'pause') node.paused = !node.paused;
     else if (kind === 'life') this.kill(node);
@@ -196,7 +212,8 @@ export class ElectionModel {
     const others = [...life.heard.values()].map(({ node, word, heardAtMs }) => ({ node, word, heardAtMs }));
     self.known = Math.max(self.known, ...[...life.heard.values()].map(({ known }) => known));
     const before = self.answer;
-    const answer = life.look({ nowMs: this.nowMs, able: self.able, others });
+    const { able, published, stepDown } = self;
+    const answer = life.look({ nowMs: this.nowMs, able, published, stepDown, others });
     life.answer = answer;
     for (const { node, last } of life.heard.values()) if (last) life.heard.delete(node);
     self.memory = answer.memory;
@@ -211,6 +228,7 @@ export class ElectionModel {
     // 0 without a publisher may mean that there has been none.
     const epoch = answer.epoch > 0 || answer.publisher !== undefined ? answer.epoch : -1;
     self.known = Math.max(self.known, epoch);
+    if (answer.elected && self.able && !self.stuck && this.nowMs % 1_000 === 0) self.published++;
     this.#say(self, false);
   }
 }
@@ -226,11 +244,11 @@ const components = fc.array(fc.integer({ min: 0, max: 2 }), { minLength: 6, maxL
 
 const cut = fc.record({ kind: fc.constant('cut' as const), components });
 const disturbance = fc.record({
-  kind: fc.constantFrom('ability' as const, 'life' as const, 'leave' as const, 'pause' as const),
+  kind: fc.constantFrom<Disturbance>('ability', 'life', 'leave', 'pause', 'stuck', 'stepDown'),
   at,
 });
 
-/** Nodes die, leave, start again, stand still and fall ill. */
+/** Nodes die, leave, start again, stand still, fall ill, hang, and are told to step down. */
 export const arbitraryUncutStory: fc.Arbitrary<ElectionAction[]> = fc.array(fc.oneof(wait, disturbance), {
   maxLength: 14,
 });

@@ -3,7 +3,7 @@
  * `describeElection` with a pure rule; `electionLaws` are the same laws one by one, for other test runners.
  *
  * `safety` laws hold for every rule. `order` laws hold for rules that do not unseat a publisher for a better one; a rule with
- * preemption leaves them out.
+ * preemption leaves them out. `publishing` laws hold for rules that tie the lease to publishing and hand over when asked.
  */
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
@@ -26,14 +26,23 @@ export interface ElectionTimes {
   readonly patienceMs: number;
   /** A publisher that says itself that it cannot publish, or leaves, is replaced within this by one that can. */
   readonly handOverMs: number;
+  /** A publisher that is heard and publishes nothing is replaced within this. */
+  readonly publishMs: number;
 }
-export const defaultElectionTimes: ElectionTimes = { settleMs: 10_000, patienceMs: 2_000, handOverMs: 500 };
+export const defaultElectionTimes: ElectionTimes = {
+  settleMs: 10_000,
+  patienceMs: 2_000,
+  handOverMs: 500,
+  publishMs: 8_000,
+};
+
+const defaultHistories = 60;
 
 export interface ElectionLaw {
   readonly name: string;
-  readonly kind: 'safety' | 'order';
-  /** Throws with a counterexample when the rule breaks the law. */
-  check(rule: ElectionRule, times?: ElectionTimes): void;
+  readonly kind: 'safety' | 'order' | 'publishing';
+  /** Throws with a counterexample when the rule breaks the law in one of so many histories. */
+  check(rule: ElectionRule, times?: ElectionTimes, histories?: number): void;
 }
 
 function hold(holds: boolean, what: string): asserts holds {
@@ -77,14 +86,14 @@ type Holds = (model: ElectionModel, times: ElectionTimes, at: number) => void;
 
 /** `stories` are what happens before; without any the model has only just been started. */
 function always(stories: fc.Arbitrary<ElectionAction[]> | undefined, holds: Holds): ElectionLaw['check'] {
-  return (rule, times = defaultElectionTimes) => {
+  return (rule, times = defaultElectionTimes, histories = defaultHistories) => {
     fc.assert(
       fc.property(arbitraryPriorities, stories ?? fc.constant([]), fc.nat(5), (priorities, story, at) => {
         const model = new ElectionModel(rule, priorities);
         model.play(story);
         holds(model, times, at);
       }),
-      { numRuns: 60, includeErrorInReport: true },
+      { numRuns: histories, includeErrorInReport: true },
     );
   };
 }
@@ -115,7 +124,7 @@ export const electionLaws: readonly ElectionLaw[] = [
   {
     name: 'while nothing is cut there are two at a time only until the one has heard the other',
     kind: 'safety',
-    check: (rule, times = defaultElectionTimes) => {
+    check: (rule, times = defaultElectionTimes, histories = defaultHistories) => {
       fc.assert(
         fc.property(arbitraryPriorities, arbitraryUncutStory, (priorities, story) => {
           const model = new ElectionModel(rule, priorities);
@@ -130,7 +139,7 @@ export const electionLaws: readonly ElectionLaw[] = [
           model.calm();
           model.run(times.settleMs);
         }),
-        { numRuns: 150, includeErrorInReport: true },
+        { numRuns: Math.ceil(2.5 * histories), includeErrorInReport: true },
       );
     },
   },
@@ -208,6 +217,41 @@ export const electionLaws: readonly ElectionLaw[] = [
     }),
   },
   {
+    name: 'a publisher that is heard and publishes nothing is replaced',
+    kind: 'publishing',
+    check: always(undefined, (model, times) => {
+      if (model.nodes.length === 1) return;
+      const [winner] = settled(model, times).values();
+      if (winner === undefined) return;
+      const before = winner.answer?.epoch ?? 0;
+      winner.stuck = true;
+      model.run(times.publishMs);
+      const [successor, ...more] = model.elected();
+      hold(successor !== undefined && more.length === 0, `${names(model.elected())} publish, and one should`);
+      hold(successor !== winner, `${winner.node} has published nothing for ${times.publishMs} ms, and stays`);
+      hold((successor.answer?.epoch ?? 0) > before, `${successor.node} publishes in no later epoch`);
+    }),
+  },
+  {
+    name: 'a publisher that is asked to steps down, soon, and there is no moment without a publisher',
+    kind: 'publishing',
+    check: always(undefined, (model, times) => {
+      const [winner] = settled(model, times).values();
+      if (winner === undefined) return;
+      winner.stepDown = true;
+      model.watch = () => hold(model.elected().length > 0, `at ${model.nowMs} ms nobody publishes`);
+      model.run(times.handOverMs);
+      winner.stepDown = false;
+      hold(
+        model.nodes.length === 1 || !winner.elected,
+        `${winner.node} still publishes ${times.handOverMs} ms after it was asked to step down`,
+      );
+      const [successor] = settled(model, times).values();
+      model.watch = () => undefined;
+      hold(model.nodes.length === 1 || successor !== winner, `${winner.node} publishes again`);
+    }),
+  },
+  {
     name: 'while it is heard often enough a publisher stays, though others come, go, return and fall ill',
     kind: 'order',
     check: always(undefined, (model, times, at) => {
@@ -246,15 +290,19 @@ export const electionLaws: readonly ElectionLaw[] = [
   },
 ];
 
-/** Declares one test a law. Leave `order` out for a rule that prefers the best at any time. */
+/** Declares one test a law. `kinds`: which of them the rule is to keep; `histories`: how many each law draws. */
 export function describeElection(
   name: string,
   rule: ElectionRule,
-  { times = defaultElectionTimes, kinds = ['safety', 'order'] as readonly ElectionLaw['kind'][] } = {},
+  {
+    times = defaultElectionTimes,
+    kinds = ['safety', 'order', 'publishing'] as readonly ElectionLaw['kind'][],
+    histories = defaultHistories,
+  } = {},
 ): void {
   describe(`election ${name}`, () => {
     test.each(electionLaws.filter(({ kind }) => kinds.includes(kind)))('$name', (law) => {
-      expect(() => law.check(rule, times)).not.toThrow();
+      expect(() => law.check(rule, times, histories)).not.toThrow();
     });
   });
 }

@@ -1,161 +1,38 @@
-/** The rule of election/priority keeps the laws of the kit, and the laws refuse rules that are wrong. */
-import * as fc from 'fast-check';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+/** The shipped elections keep the laws of the kit, and each its own order. That the laws refuse wrong rules is in election-mistakes.test.ts. */
+import { describe, expect, test } from 'vitest';
+import { ElectionModel } from '../../kit/laws/election-model.ts';
+import { describeElection } from '../../kit/laws/election.ts';
+import { lawSettings as settings, ruleOfOrder } from '../../kit/laws/election-order.ts';
 import {
-  decide,
+  decide as decideBy,
   initialState,
   overtakenBy,
-  type Contender,
   type ElectionDecision,
   type ElectionInput,
-  type ElectionSettings,
   type ElectionState,
-} from '../../../plugins/election/priority/rule.ts';
-import { describeElection, electionLaws } from '../../kit/laws/election.ts';
-import type { ElectionRule } from '../../kit/laws/election-model.ts';
+} from '../../../plugins/election/index.ts';
+import { highestIdOrder } from '../../../plugins/election/highest-id/index.ts';
+import { priorityOrder } from '../../../plugins/election/priority/index.ts';
+import { timeHashOrder } from '../../../plugins/election/time-hash/index.ts';
+import { uptimeOrder } from '../../../plugins/election/uptime/index.ts';
 
-const settings: ElectionSettings = { leaseMs: 2_000, confirmMs: 800, staggerMs: 500 };
+const priorityRule = ruleOfOrder(({ priority }) => priorityOrder(priority));
 
-type Word = Omit<Contender, 'node' | 'heardAtMs'>;
-interface Memory {
-  readonly highest: number | undefined;
-  readonly ownTerm: boolean;
-}
-
-interface Fault {
-  readonly settings?: Partial<ElectionSettings>;
-  /** Changes the state before a look. */
-  readonly state?: (state: ElectionState, input: ElectionInput) => ElectionState;
-  /** Changes what is seen. */
-  readonly input?: (input: ElectionInput, state: ElectionState) => ElectionInput;
-  readonly decision?: (decision: ElectionDecision) => ElectionDecision;
-  readonly forgets?: boolean;
-}
-
-/** The rule in the form that the laws ask, or one like it with a fault. */
-function priorityRule(fault: Fault = {}): ElectionRule {
-  const own = { ...settings, ...fault.settings };
-  const rule: ElectionRule<Word, Memory> = ({ node, priority, nowMs, memory }) => {
-    let state = initialState({ nowMs, settings: own, ...(fault.forgets ? {} : memory) });
-    return ({ nowMs: now, able, others }) => {
-      const heard = others.map(({ node: other, word, heardAtMs }) => ({ ...word, node: other, heardAtMs }));
-      const seen: ElectionInput = { nowMs: now, self: { node, priority, able }, others: heard, alone: false };
-      state = fault.state?.(state, seen) ?? state;
-      const right = decide(state, fault.input?.(seen, state) ?? seen, own);
-      const decision = fault.decision?.(right) ?? right;
-      state = decision.state;
-      const { highest, claim, readySinceMs, resumable } = state;
-      return {
-        publisher: decision.publisher,
-        epoch: decision.epoch,
-        elected: decision.elected,
-        word: { priority, ready: readySinceMs !== undefined, highest, claim },
-        memory: { highest, ownTerm: claim === highest || resumable },
-      };
-    };
-  };
-  return rule as ElectionRule;
-}
-
-describeElection('priority', priorityRule());
-
-const better = (input: ElectionInput, { priority }: Contender): boolean => priority < input.self.priority;
-/** Each with the beginning of the law that it breaks. */
-const wrong: Record<string, Fault & { readonly breaks: string }> = {
-  'that never elects anybody': {
-    breaks: 'a cold start',
-    decision: (decision) => ({ ...decision, elected: false, publisher: undefined }),
-  },
-  'that hears nobody': {
-    breaks: 'a cold start',
-    input: (input) => ({ ...input, others: [] }),
-  },
-  'that claims without listening': {
-    breaks: 'while nothing is cut',
-    state: (state) => ({ ...state, listenUntilMs: 0, readySinceMs: 0 }),
-  },
-  'that unseats the publisher for a better one': {
-    breaks: 'while it is heard',
-    input: (input) => ({
-      ...input,
-      others: input.others.map((other) =>
-        better(input, other) ? other : { ...other, ready: false, claim: undefined },
-      ),
-    }),
-  },
-  'that does not step down for a later epoch': {
-    breaks: 'who hears of a later epoch',
-    input: (input, { claim }) => (claim === undefined ? input : { ...input, others: [] }),
-  },
-  'that steps down for whoever claims': {
-    breaks: 'when a cut heals',
-    input: (input, { claim }) => ({
-      ...input,
-      others: input.others.map((other) =>
-        other.claim === undefined || claim === undefined
-          ? other
-          : { ...other, claim: Math.max(other.claim, claim + 1) },
-      ),
-    }),
-  },
-  'that knows no epochs': {
-    breaks: 'a term begins',
-    decision: ({ state, ...rest }) => {
-      const { highest, claim } = state;
-      const none = { highest: highest && 0, claim: claim && 0 };
-      return { ...rest, epoch: 0, state: { ...state, ...none } };
-    },
-  },
-  'that begins with epoch 0 after a restart': {
-    breaks: 'a term begins',
-    forgets: true,
-    input: (input, { highest }) =>
-      highest === undefined
-        ? { ...input, others: input.others.map((other) => ({ ...other, highest: undefined })) }
-        : input,
-  },
-  'that takes a new epoch every five seconds': {
-    breaks: 'whatever happened',
-    state: (state, { nowMs }) =>
-      state.claim !== undefined && nowMs % 5_000 === 0
-        ? { ...state, claim: state.claim + 1, highest: state.claim + 1 }
-        : state,
-  },
-  'that publishes on after it stood still': {
-    breaks: 'who wakes up',
-    state: (state, { nowMs }) => ({ ...state, lookedAtMs: nowMs }),
-  },
-  'that has no patience': {
-    breaks: 'a short silence',
-    settings: { leaseMs: 300, confirmMs: 0 },
-  },
-  'whose publisher stays though it cannot publish': {
-    breaks: 'a publisher that cannot',
-    input: (input) => ({ ...input, self: { ...input.self, able: true } }),
-  },
-  'that takes the first of all for the publisher, whoever it is': {
-    breaks: 'a cold start',
-    decision: (decision) => (decision.elected ? decision : { ...decision, publisher: decision.publisher && 'n0' }),
-  },
-};
-
-describe('the laws refuse a rule', () => {
-  // One counterexample will do: it need not be the smallest.
-  beforeAll(() => fc.configureGlobal({ endOnFailure: true }));
-  afterAll(() => fc.resetConfigureGlobal());
-
-  test.each(Object.entries(wrong))('%s', (_name, { breaks, ...fault }) => {
-    const law = electionLaws.find(({ name }) => name.startsWith(breaks));
-    // A rare counterexample may need more histories than one check draws.
-    const search = (): void => {
-      for (let drawn = 0; drawn < 20; drawn++) law?.check(priorityRule(fault));
-    };
-    expect(search).toThrow(/Property failed/);
-  });
-});
+describeElection('priority', priorityRule);
+// The machine around them is the same: fewer histories will do.
+const few = { histories: 12 };
+const uptimeRule = ruleOfOrder(() => uptimeOrder);
+describeElection('uptime', uptimeRule, few);
+const highestIdRule = ruleOfOrder(() => highestIdOrder);
+describeElection('highest-id', highestIdRule, few);
+const timeHashRule = ruleOfOrder(() => timeHashOrder);
+describeElection('time-hash', timeHashRule, few);
 
 describe('one node', () => {
-  const self = { node: 'a', priority: 1, able: true };
+  const self = { node: 'a', able: true, stepDown: false };
+  const order = priorityOrder(1);
+  const decide = (state: ElectionState, input: ElectionInput, _settings = settings): ElectionDecision =>
+    decideBy(state, input, { order, settings });
   const alone = (nowMs: number, state: ElectionState): ElectionDecision =>
     decide(state, { nowMs, self, others: [], alone: true }, settings);
 
@@ -184,7 +61,8 @@ describe('one node', () => {
     expect(decision).toMatchObject({ elected: true, epoch: 0 });
     const woken = decide(decision.state, { ...input, nowMs: 10_000 }, settings);
     expect(woken).toMatchObject({ elected: false, publisher: 'a' });
-    const successor = { node: 'b', priority: 5, ready: true, highest: 1, claim: 1, heardAtMs: 10_100 };
+    const named = { published: 0, successor: undefined };
+    const successor = { node: 'b', merit: 5, ready: true, highest: 1, claim: 1, heardAtMs: 10_100, alive: true, ...named };
     expect(decide(woken.state, { ...input, others: [successor], nowMs: 10_100 }, settings)).toMatchObject({
       elected: false,
       publisher: 'b',
@@ -195,5 +73,62 @@ describe('one node', () => {
       listening = decide(listening.state, { ...input, nowMs }, settings);
     }
     expect(listening).toMatchObject({ elected: true, epoch: 0 });
+  });
+});
+
+describe('the orders', () => {
+  /** The publishers in turn, each killed after the next has settled. */
+  const succession = (model: ElectionModel, times: number): string[] => {
+    const found: string[] = [];
+    for (let turn = 0; turn < times; turn++) {
+      model.run(10_000);
+      const [publisher] = model.elected();
+      if (publisher === undefined) break;
+      found.push(publisher.node);
+      model.kill(publisher);
+    }
+    return found;
+  };
+
+  test('priority: the lowest number, then the smaller id', () => {
+    expect(succession(new ElectionModel(priorityRule, [2, 1, 1, 0]), 4)).toEqual(['n3', 'n1', 'n2', 'n0']);
+  });
+
+  test('highest-id: the greatest id', () => {
+    expect(succession(new ElectionModel(highestIdRule, [0, 0, 0]), 3)).toEqual(['n2', 'n1', 'n0']);
+  });
+
+  test('uptime: who came first, whatever its id; a node that starts again goes to the end', () => {
+    const model = new ElectionModel(uptimeRule, [0, 0]);
+    model.run(5_000);
+    const [first, second] = model.nodes;
+    const third = model.add(0);
+    model.run(5_000);
+    if (first === undefined || second === undefined) throw new Error('two nodes');
+    model.kill(second);
+    model.run(5_000);
+    model.start(second);
+    expect(succession(model, 3)).toEqual([first.node, third.node, second.node]);
+  });
+
+  test('time-hash: each slot another draw, handed over without a gap, evenly', () => {
+    const model = new ElectionModel(
+      ruleOfOrder(() => timeHashOrder, { settings: { termMs: 10_000 } }),
+      [0, 0, 0, 0],
+    );
+    model.run(5_000);
+    model.watch = () => expect(model.elected().length).toBeGreaterThan(0);
+    const slots = new Map<string, number>();
+    let epoch = -1;
+    for (let second = 0; second < 2_000; second++) {
+      model.run(1_000);
+      const [publisher] = model.elected();
+      if (publisher?.answer === undefined || publisher.answer.epoch === epoch) continue;
+      epoch = publisher.answer.epoch;
+      slots.set(publisher.node, (slots.get(publisher.node) ?? 0) + 1);
+    }
+    expect(epoch).toBeGreaterThan(150);
+    expect(slots.size).toBe(4);
+    for (const count of slots.values()) expect(count).toBeGreaterThan(epoch / 8);
   });
 });

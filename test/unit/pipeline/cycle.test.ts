@@ -174,7 +174,7 @@ test('review sees the same content when the order alone changed, another when a 
   expect(seen[5]?.placement).not.toBe(seen[4]?.placement);
 });
 
-test('the epoch is the one that the node was admitted in, whatever the election says later in the cycle', async () => {
+test('the epoch is the one that the node was admitted in, and when it is over by the upload nothing is sent', async () => {
   const b = await bench();
   b.world.epoch = 4;
   b.hooks.gather.tap('test', () => {
@@ -182,7 +182,8 @@ test('the epoch is the one that the node was admitted in, whatever the election 
   });
   const result = await b.run('start');
   expect(result.epoch).toBe(4);
-  expect(b.memory.published).toMatchObject({ epoch: 4 });
+  expect(result).toMatchObject({ outcome: 'standby' });
+  expect(b.sent).toEqual([]);
 });
 
 test('clients are asked for once: what is sealed is what was reviewed', async () => {
@@ -359,6 +360,38 @@ describe('upload', () => {
     expect(await b.run('start')).toMatchObject({ outcome: 'unconfirmed', introPoints: 9 });
     expect(b.memory.published).toMatchObject({ confirmed: false });
     expect(b.memory.published?.live).toHaveLength(9);
+  });
+
+  test('the term ends while it is sealed: nothing is sent, and what was published stays', async () => {
+    const b = await bench();
+    await b.run('start');
+    const before = b.memory.published;
+    const { sign } = b.world.signer;
+    b.world.signer = {
+      ...b.world.signer,
+      revisionKey: async () => {
+        b.world.elected = false;
+        return new Uint8Array(32);
+      },
+      sign,
+    };
+    expect(await b.run('tick: x')).toMatchObject({
+      outcome: 'standby',
+      why: 'the term of epoch 0 ended before the upload',
+    });
+    expect(b.sent).toHaveLength(1);
+    expect(b.memory.published).toEqual(before);
+  });
+
+  test('the term ends during the upload: standby, and what HSDirs took is remembered as uncertain', async () => {
+    const b = await bench();
+    b.world.answerUpload = (sealed) => {
+      b.world.epoch = 1;
+      return acceptAll(sealed);
+    };
+    const result = await b.run('start');
+    expect(result).toMatchObject({ outcome: 'standby', why: 'the term of epoch 0 ended during the upload' });
+    expect(b.memory.published).toMatchObject({ epoch: 0, confirmed: false });
   });
 
   test('a listener of `uploaded` that throws is a fault, and what HSDirs took is remembered', async () => {

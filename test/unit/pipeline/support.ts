@@ -183,6 +183,7 @@ export interface Bench {
     consensus: Consensus;
     reports: HeadReport[];
     epoch: number;
+    elected: boolean;
     clients: Uint8Array[];
     signer: Signer;
     answerUpload(sealed: Sealed): readonly Upload[];
@@ -229,6 +230,7 @@ export async function createBench(
     consensus,
     reports: [],
     epoch: 0,
+    elected: true,
     clients: [],
     signer: signerOf(master),
     answerUpload: acceptAll,
@@ -250,6 +252,7 @@ export async function createBench(
     verify: createVerifier(),
     consensus: async () => world.consensus,
     epoch: () => world.epoch,
+    mayPublish: (epoch) => world.elected && world.epoch === epoch,
     clients: () => world.clients,
   };
   hooks.gather.tap('bench', ({ add }) => {

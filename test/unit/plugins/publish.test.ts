@@ -32,13 +32,22 @@ function applied(options = {}) {
   bare.provide(torContract, torOf(tor));
   bare.apply(publish, options);
   const abort = new AbortController();
+  const term = { current: true };
   return {
     ...bare,
     tor,
     abort,
-    upload: (sealed: Sealed) => bare.clock.runFor(bare.hooks.upload.promise({ sealed, signal: abort.signal }), 300_000),
+    term,
+    upload: (sealed: Sealed) =>
+      bare.clock.runFor(
+        bare.hooks.upload.promise({ sealed, signal: abort.signal, current: () => term.current }),
+        300_000,
+      ),
     confirm: (sealed: Sealed) =>
-      bare.clock.runFor(bare.hooks.confirm.promise({ sealed, signal: abort.signal }), 300_000),
+      bare.clock.runFor(
+        bare.hooks.confirm.promise({ sealed, signal: abort.signal, current: () => term.current }),
+        300_000,
+      ),
   };
 }
 const slotOf = (sealed: Sealed, text: string) => sealed.descriptors.find(({ texts }) => texts.includes(text))?.slot;
@@ -68,6 +77,19 @@ describe('upload', () => {
       expect(uploads?.every(({ accepted }) => accepted)).toBe(true);
     },
   );
+
+  test('nothing more is sent once the term is over', async () => {
+    const { tor, term, upload } = applied();
+    const sealed = await seal(evening);
+    const posts: (string | undefined)[] = [];
+    tor.onPost = async (_address, text, servers) => {
+      posts.push(slotOf(sealed, text));
+      term.current = false;
+      return servers.map((fingerprint) => ({ fingerprint, accepted: false, reason: 'TIMEOUT' }));
+    };
+    expect(await upload(sealed)).toHaveLength(8);
+    expect(posts).toEqual(['second']);
+  });
 
   test('of several texts each HSDir gets its own', async () => {
     const { tor, upload } = applied();

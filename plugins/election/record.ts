@@ -1,0 +1,64 @@
+/** What a node says of itself in its record `election`: read without trust, written as small as it is, so that it rides on beacons. */
+import * as v from 'valibot';
+import { integer, nodeId } from '../../core/config/schema.ts';
+import type { ClusterRecord, Json, Member, Mesh } from '../../core/engine/index.ts';
+import type { ElectionOrder } from './order.ts';
+import { largestEpoch, type Contender, type ElectionState } from './state.ts';
+
+export const recordKind = 'election';
+
+const epoch = v.exactOptional(integer(0, largestEpoch));
+const record = v.strictObject({
+  merit: v.unknown(),
+  ready: v.boolean(),
+  published: integer(0, Number.MAX_SAFE_INTEGER),
+  highest: epoch,
+  claim: epoch,
+  successor: v.exactOptional(nodeId),
+});
+
+/** This node's own record. `published`: how often its publishing has succeeded in this life. */
+export function recordOf(state: ElectionState, published: number): Json {
+  const { highest, claim, merit = null, readySinceMs, handing } = state;
+  return {
+    merit,
+    ready: readySinceMs !== undefined,
+    published,
+    ...(highest === undefined ? {} : { highest }),
+    ...(claim === undefined ? {} : { claim }),
+    ...(handing === undefined ? {} : { successor: handing.to }),
+  };
+}
+
+/** Undefined for a record of another form. */
+export function readRecord(
+  order: ElectionOrder,
+  { node, value }: Pick<ClusterRecord, 'node' | 'value'>,
+  member: Pick<Member, 'heardAtMs' | 'state'> | undefined,
+): Contender | undefined {
+  const result = v.safeParse(record, value);
+  if (!result.success) return undefined;
+  const { merit, ready, published, highest, claim, successor } = result.output;
+  const known = order.read(merit as Json);
+  return {
+    node,
+    merit: known,
+    ready: ready && known !== undefined,
+    published,
+    highest,
+    claim,
+    successor,
+    heardAtMs: member?.heardAtMs ?? -Infinity,
+    alive: member?.state === 'alive',
+  };
+}
+
+/** The others, as the mesh knows them. */
+export function contendersOf(mesh: Mesh | undefined, self: string, order: ElectionOrder): Contender[] {
+  if (mesh === undefined) return [];
+  const heard = new Map(mesh.members().map((member) => [member.node, member]));
+  return mesh.records(recordKind).flatMap((known) => {
+    if (known.node === self) return [];
+    return readRecord(order, known, heard.get(known.node)) ?? [];
+  });
+}
