@@ -62,7 +62,16 @@ describe('one node', () => {
     const woken = decide(decision.state, { ...input, nowMs: 10_000 }, settings);
     expect(woken).toMatchObject({ elected: false, publisher: 'a' });
     const named = { published: 0, successor: undefined };
-    const successor = { node: 'b', merit: 5, ready: true, highest: 1, claim: 1, heardAtMs: 10_100, alive: true, ...named };
+    const successor = {
+      node: 'b',
+      merit: 5,
+      ready: true,
+      highest: 1,
+      claim: 1,
+      heardAtMs: 10_100,
+      alive: true,
+      ...named,
+    };
     expect(decide(woken.state, { ...input, others: [successor], nowMs: 10_100 }, settings)).toMatchObject({
       elected: false,
       publisher: 'b',

@@ -366,14 +366,12 @@ describe('upload', () => {
     const b = await bench();
     await b.run('start');
     const before = b.memory.published;
-    const { sign } = b.world.signer;
     b.world.signer = {
       ...b.world.signer,
       revisionKey: async () => {
         b.world.elected = false;
         return new Uint8Array(32);
       },
-      sign,
     };
     expect(await b.run('tick: x')).toMatchObject({
       outcome: 'standby',
