@@ -45,6 +45,12 @@ export const errorCodes = {
   SEALED_REFUSED: 'a sealed message does not open',
   MASTER_KEY_UNREADABLE: 'the master key file is missing or may not be read',
   TRANSPORT_BIND: 'a transport cannot open its socket',
+  VAULT_FILE: 'a sealed master key is missing, damaged or cannot be read',
+  VAULT_LOCKED: 'the master key is asked for before it has come',
+  VAULT_NO_SOURCE: 'nobody gives this node the master key: no peer could, and there is no passphrase',
+  VAULT_ON_DISK: 'the master key would be written to a disk',
+  VAULT_PASSPHRASE: 'a passphrase does not open the sealed master key',
+  VAULT_REFUSED: 'a member does not get the master key, or gave another one',
   // core/config
   CONFIG_INVALID: 'a setting in the configuration is unknown or has a bad value',
   CONFIG_UNREADABLE: 'the configuration file is missing or cannot be parsed',

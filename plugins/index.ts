@@ -15,6 +15,7 @@ import publish from './publish/index.ts';
 import restrictedDiscovery from './restricted-discovery/index.ts';
 import schedule from './schedule/index.ts';
 import signerFile from './signer/file/index.ts';
+import signerVault from './signer/vault/index.ts';
 import tor from './tor/index.ts';
 import transportUdp from './transport/udp/index.ts';
 
@@ -34,6 +35,7 @@ const all: readonly AnyPlugin[] = [
   restrictedDiscovery,
   schedule,
   signerFile,
+  signerVault,
   tor,
   transportUdp,
 ];

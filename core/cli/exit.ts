@@ -31,6 +31,10 @@ const usage: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   'ONION_ADDRESS',
   'ONION_CONSENSUS',
   'ONION_KEY_FILE',
+  'VAULT_FILE',
+  'VAULT_NO_SOURCE',
+  'VAULT_ON_DISK',
+  'VAULT_PASSPHRASE',
 ]);
 
 const unreachable: ReadonlySet<ErrorCode> = new Set<ErrorCode>([

@@ -4,9 +4,10 @@ import { registerDebug } from './commands/debug/index.ts';
 import { registerImportOnionbalance } from './commands/import-onionbalance.ts';
 import { registerLab } from './commands/lab.ts';
 import { registerRun } from './commands/run.ts';
+import { registerVault } from './commands/vault.ts';
 import { runProgram } from './program.ts';
 
 process.exitCode = await runProgram({
-  commands: [registerRun, registerLab, registerImportOnionbalance, registerDebug],
+  commands: [registerRun, registerLab, registerImportOnionbalance, registerVault, registerDebug],
   arguments: process.argv.slice(2),
 });

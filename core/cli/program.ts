@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { Command, CommanderError } from 'commander';
 import { createTorClient } from '../../plugins/tor/index.ts';
 import { nearest } from '../config/index.ts';
-import { createLog, systemRuntime, type Runtime } from '../runtime/index.ts';
+import { createLog, systemRuntime, systemSecretInput, type Runtime, type SecretInput } from '../runtime/index.ts';
 import type { CommandContext, RegisterCommand } from './context.ts';
 import { exitCodes, type ExitCode } from './exit.ts';
 import { createOutput } from './output.ts';
@@ -18,6 +18,7 @@ export interface ProgramOptions {
   readonly arguments: readonly string[];
   readonly terminal?: Terminal;
   readonly runtime?: Runtime;
+  readonly secrets?: SecretInput;
   readonly connectTor?: CommandContext['connectTor'];
 }
 
@@ -53,6 +54,7 @@ export async function runProgram(options: ProgramOptions): Promise<ExitCode> {
   const context: CommandContext = {
     runtime,
     terminal,
+    secrets: options.secrets ?? systemSecretInput,
     output,
     connectTor: options.connectTor ?? ((connect) => createTorClient(runtime, connect)),
   };

@@ -8,7 +8,7 @@
  * that: it is fetched as a client would, because the first one's introduction points die at the end of that half.
  */
 import { type TorClient, type TorEvent } from '../../core/engine/index.ts';
-import { ChimeraError, isChimeraError, messageOf } from '../../core/errors.ts';
+import { ChimeraError, isChimeraError, messageOf, type ErrorCode } from '../../core/errors.ts';
 import {
   clientSlot,
   descriptorSlots,
@@ -68,6 +68,14 @@ const takeOutLimitMs = 800;
 const longestHostname = 1_024;
 /** tor has forgotten the service when it does not know its descriptor this many polls in a row. */
 const pollsUntilForgotten = 5;
+
+/** What keeps a head from being set up; anything else is its tor that does not answer. */
+const setUpFailures: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
+  'HEADS_DIRECTORY',
+  'HEADS_REFUSED',
+  'VAULT_LOCKED',
+  'VAULT_ON_DISK',
+]);
 
 export function createHead(context: HeadContext): Head {
   const { tor, options, mode, runtime, log, node } = context;
@@ -133,6 +141,8 @@ export function createHead(context: HeadContext): Head {
       const files = (await store.list(own)).map((name) => `${own}/${name}`);
       for (const path of [...(fresh ? [base] : []), own, ...files]) await store.own(path, uid);
     } catch (error) {
+      // What the identity mode itself refuses speaks for itself.
+      if (isChimeraError(error)) throw error;
       const full = ['ENOSPC', 'EDQUOT'].includes((error as NodeJS.ErrnoException).code ?? '');
       throw new ChimeraError('HEADS_DIRECTORY', `${context.head}: cannot prepare ${own}: ${messageOf(error)}`, {
         remedy: full
@@ -280,7 +290,7 @@ export function createHead(context: HeadContext): Head {
             if (report === undefined) delayMs = Math.min(delayMs, 500);
           } catch (error) {
             if (signal.aborted) break;
-            if (isChimeraError(error, 'HEADS_REFUSED') || isChimeraError(error, 'HEADS_DIRECTORY')) {
+            if (isChimeraError(error) && setUpFailures.has(error.code)) {
               // Told once while it stays the same.
               if (error.message !== refusal) log.error('the head cannot be set up', { head: context.head, error });
               refusal = error.message;

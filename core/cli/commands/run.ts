@@ -8,12 +8,15 @@ import { createLog, type Clock, type Runtime } from '../../runtime/index.ts';
 import type { RegisterCommand } from '../context.ts';
 import { exitCodes } from '../exit.ts';
 import { createNode, logResult, nodeIdFor } from '../node.ts';
+import { wholeNumber } from '../options.ts';
+import { vaultPassphrase } from '../passphrase.ts';
 import type { Terminal } from '../terminal.ts';
 import { textLine } from '../text-log.ts';
 
 interface RunOptions {
   readonly config?: string;
   readonly preset?: string;
+  readonly passphraseFd?: number;
 }
 
 /** Longer than the engine's own limits for work in progress and for releases together. */
@@ -63,8 +66,13 @@ export const registerRun: RegisterCommand = (program, context) => {
       'configuration: .toml, .yaml, .json, .js or .mjs (default: ./chimera.toml …, then /etc/chimera)',
     )
     .option('-p, --preset <name>', `preset: ${[...presets.keys()].join(', ')}`)
+    .option(
+      '--passphrase-fd <number>',
+      'read the vault’s passphrase from this file descriptor; else from systemd’s credential, else on the terminal',
+      wholeNumber(0, 65_535),
+    )
     .addHelpText('after', '\nExample:\n  chimera run --config /etc/chimera/chimera.toml')
-    .action(async ({ config, preset }: RunOptions) => {
+    .action(async ({ config, preset, passphraseFd }: RunOptions) => {
       const stopping = stopSignal(context.runtime.clock);
       let engine: Engine | undefined;
       process.on('SIGHUP', () => engine?.signal('operator', { why: 'SIGHUP' }));
@@ -72,10 +80,16 @@ export const registerRun: RegisterCommand = (program, context) => {
       const id = await nodeIdFor(resolved, context.runtime.store);
       const runtime = withLog(context.runtime, resolved, context.terminal);
       if (id !== resolved.core.node.id) runtime.log.info('this node', { node: id, label: resolved.core.node.id });
-      const node = createNode(resolved, runtime, id);
+      const stopped = aborted(stopping);
+      // Somebody may be asked on the terminal, and not answer.
+      const passphrase = await Promise.race([
+        vaultPassphrase(context, resolved, passphraseFd),
+        stopped.then(() => process.exit(exitCodes.ok)),
+      ]);
+      const plugged = { ...resolved, plugins: [...resolved.plugins, ...passphrase] };
+      const node = createNode(plugged, runtime, id);
       engine = node;
       node.onResult((result) => logResult(runtime.log, result));
-      const stopped = aborted(stopping);
       if (!stopping.aborted) await Promise.race([node.start().then(() => stopped), stopped]);
       runtime.log.info('stopping', { signal: stopping.reason as string });
       await Promise.race([node.stop(), runtime.clock.sleep(stopLimitMs)]);

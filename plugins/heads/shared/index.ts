@@ -4,6 +4,7 @@
  * introductions of the one descriptor that it was made for, and half of the day fails.
  */
 import { masterContract, masterKeyContract } from '../../../core/engine/index.ts';
+import { ChimeraError } from '../../../core/errors.ts';
 import { headsPlugin } from '../index.ts';
 
 export const headsShared = headsPlugin({
@@ -16,8 +17,14 @@ export const headsShared = headsPlugin({
       const { store } = host.runtime;
       const keys = host.need(masterKeyContract);
       const { address } = host.need(masterContract);
+      if (keys.memoryOnly && !(await store.inMemory(directory))) {
+        throw new ChimeraError('VAULT_ON_DISK', `heads/shared: ${directory} lies on a disk, where the key may not go`, {
+          remedy: 'set heads.hidden_service_dir to a directory on a tmpfs of tor’s user, or use heads/disposable',
+        });
+      }
       await store.write(`${directory}/ob_config`, `MasterOnionAddress ${address}.onion\n`);
-      await store.write(`${directory}/hs_ed25519_secret_key`, keys.secretKeyFile());
+      const secret = keys.secretKeyFile();
+      await store.write(`${directory}/hs_ed25519_secret_key`, secret).finally(() => secret.fill(0));
       await store.write(`${directory}/hs_ed25519_public_key`, keys.publicKeyFile());
       await store.write(`${directory}/hostname`, `${address}.onion\n`);
     },

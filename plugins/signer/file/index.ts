@@ -6,20 +6,9 @@ import * as v from 'valibot';
 import { nonEmpty, onionAddress } from '../../../core/config/schema.ts';
 import { definePlugin, masterContract, masterKeyContract, signerContract } from '../../../core/engine/index.ts';
 import { ChimeraError, messageOf } from '../../../core/errors.ts';
-import {
-  addressOfKey,
-  blindedKey,
-  encodePublicKeyFile,
-  encodeSecretKeyFile,
-  parseSecretKeyFile,
-  revisionKey,
-  signBlinded,
-  type BlindedKey,
-  type MasterKey,
-  type OnionAddress,
-  type TimePeriod,
-} from '../../../core/onion/index.ts';
+import { addressOfKey, parseSecretKeyFile, type MasterKey, type OnionAddress } from '../../../core/onion/index.ts';
 import type { Store } from '../../../core/runtime/index.ts';
+import { createHeldKey } from '../held-key.ts';
 
 const options = v.strictObject({
   /** hs_ed25519_secret_key of the service. */
@@ -78,9 +67,6 @@ function checkAddress(key: MasterKey, expected: OnionAddress | undefined): void 
   }
 }
 
-/** Two periods are in use at a time; a few more are kept around a rollover. */
-const maximumBlinded = 4;
-
 export const signerFile = definePlugin<v.InferOutput<typeof options>>({
   name: 'signer/file',
   summary: 'Signs with a master key file in Tor’s own format.',
@@ -88,56 +74,30 @@ export const signerFile = definePlugin<v.InferOutput<typeof options>>({
   section: 'master',
   options,
   apply(host, { identity_key_path, onion_address }) {
-    let loaded: MasterKey | undefined;
-    const blinded = new Map<string, BlindedKey>();
-
-    const key = (): MasterKey => {
-      if (loaded === undefined) throw new ChimeraError('ENGINE_CONTRACT', 'the master key is used before the start');
-      return loaded;
-    };
-    const blindedFor = (period: TimePeriod): BlindedKey => {
-      const name = `${period.number}/${period.lengthMinutes}`;
-      let found = blinded.get(name);
-      if (found === undefined) {
-        found = blindedKey(key(), period);
-        blinded.set(name, found);
-        for (const [oldest, { expandedSecret }] of blinded) {
-          if (blinded.size <= maximumBlinded) break;
-          expandedSecret.fill(0);
-          blinded.delete(oldest);
-        }
-      }
-      return found;
-    };
+    const early = (): ChimeraError =>
+      new ChimeraError('ENGINE_CONTRACT', 'the master key is used before the start, or after the stop');
+    const held = createHeldKey(early, false);
 
     host.hooks.start.tapPromise('signer/file', async () => {
       const read = await readMasterKey(host.runtime.store, identity_key_path);
       checkAddress(read, onion_address);
-      loaded = read;
-      host.defer(() => {
-        read.expandedSecret.fill(0);
-        for (const { expandedSecret } of blinded.values()) expandedSecret.fill(0);
-        blinded.clear();
-        loaded = undefined;
-      });
+      held.hold(read);
+      host.defer(held.release);
     });
 
     host.give(signerContract, {
       get publicKey() {
-        return key().publicKey;
+        return held.key().publicKey;
       },
-      sign: async (period, message) => signBlinded(blindedFor(period), message),
-      revisionKey: async (period) => revisionKey(blindedFor(period)),
+      sign: held.sign,
+      revisionKey: held.revisionKey,
     });
     host.give(masterContract, {
       get address() {
-        return addressOfKey(key().publicKey);
+        return addressOfKey(held.key().publicKey);
       },
     });
-    host.give(masterKeyContract, {
-      secretKeyFile: () => encodeSecretKeyFile(key()),
-      publicKeyFile: () => encodePublicKeyFile(key().publicKey),
-    });
+    host.give(masterKeyContract, held.holder);
   },
 });
 export default signerFile;

@@ -26,6 +26,7 @@ export interface CliOptions {
   readonly input?: string | Uint8Array;
   readonly commands?: readonly RegisterCommand[];
   readonly connectTor?: CommandContext['connectTor'];
+  readonly secrets?: CommandContext['secrets'];
 }
 
 /** Runs a command line in this process. */
@@ -42,6 +43,7 @@ export async function runCli(args: readonly string[], options: CliOptions = {}):
       writeError: (text) => void (err += text),
       readInput: () => Promise.resolve(Uint8Array.from(Buffer.from(options.input ?? ''))),
     },
+    ...(options.secrets === undefined ? {} : { secrets: options.secrets }),
     ...(options.connectTor === undefined ? {} : { connectTor: options.connectTor }),
   });
   return { exitCode, out, err, json: () => JSON.parse(out) as Record<string, unknown> };

@@ -57,7 +57,14 @@ function scripted(tor: ScriptedTor, bare: BareHost, services: Map<string, Backen
 }
 
 async function stage(
-  options: { at?: number; plugin?: AnyPlugin; settings?: object; heads?: number; points?: number } = {},
+  options: {
+    at?: number;
+    plugin?: AnyPlugin;
+    settings?: object;
+    heads?: number;
+    points?: number;
+    memoryOnly?: boolean;
+  } = {},
 ): Promise<Stage> {
   const consensus = makeConsensus(options.at ?? morning);
   const bare = createBareHost();
@@ -73,6 +80,7 @@ async function stage(
   bare.provide(torContract, torOf(tor));
   bare.provide(masterContract, { address });
   bare.provide(masterKeyContract, {
+    memoryOnly: options.memoryOnly ?? false,
     secretKeyFile: () => encodeSecretKeyFile(master),
     publicKeyFile: () => encodePublicKeyFile(master.publicKey),
   });
@@ -651,5 +659,27 @@ describe('heads/shared', () => {
     await s.stop();
     expect(s.tor.conf.get('PublishHidServDescriptors')).toBe('1');
     expect(s.store.files().filter((path) => path.startsWith(own))).toEqual([]);
+  });
+});
+
+describe('a key that may not lie on a disk', () => {
+  const wrote = (s: Stage): Promise<Uint8Array | undefined> => s.store.read(`${own}/hs_ed25519_secret_key`);
+
+  test('goes to no tor whose directory does', async () => {
+    const s = await stage({ plugin: headsShared, memoryOnly: true });
+    await s.start();
+    await s.clock.advance(60_000);
+    expect(await wrote(s)).toBeUndefined();
+    expect(errorsIn(s.lines)).toEqual(['VAULT_ON_DISK']);
+    expect(s.told).toEqual([]);
+  });
+
+  test('goes to one on a tmpfs', async () => {
+    const s = await stage({ plugin: headsShared, memoryOnly: true });
+    s.store.tmpfs.add('/var/lib/tor/chimera');
+    await s.start();
+    await s.clock.advance(10);
+    expect(await wrote(s)).toEqual(encodeSecretKeyFile(master));
+    expect(errorsIn(s.lines)).toEqual([]);
   });
 });
