@@ -82,7 +82,7 @@ export const signerFile = definePlugin<v.InferOutput<typeof options>>({
       const read = await readMasterKey(host.runtime.store, identity_key_path);
       checkAddress(read, onion_address);
       held.hold(read);
-      host.defer(held.release);
+      host.defer(() => held.release());
     });
 
     host.give(signerContract, {

@@ -1,7 +1,7 @@
 /**
  * How members give each other the master key. The asker says a challenge and its generation of the cluster's secret; the
- * answer is the key, sealed to the asker's own agreement key as the roster knows it. Address, generation, challenge, sender
- * and receiver are associated data, so that no answer serves twice or elsewhere.
+ * answer is the key, sealed to the asker's own agreement key as the roster knows it. Cluster, address, generation, challenge,
+ * sender and receiver are associated data, so that no answer serves twice or elsewhere.
  *
  *   question   1 byte version · 4 bytes generation · 16 bytes challenge
  */
@@ -66,7 +66,7 @@ export function createExchange(parts: {
   const answered = new Map<string, number[]>();
   const subjectOf = ({ generation, challenge }: Question): SealSubject => ({
     purpose: topic,
-    about: [`${address}.onion`, `generation ${generation}`, challenge],
+    about: [`cluster ${roster.founder}`, `${address}.onion`, `generation ${generation}`, challenge],
   });
   const admitted = (node: string): AdmittedNode | undefined => roster.admitted().find((each) => each.node === node);
   const refuse = (why: string): ChimeraError => new ChimeraError('VAULT_REFUSED', why);

@@ -186,7 +186,7 @@ export const signerVault = definePlugin<VaultOptions>({
           },
         );
       }
-      host.defer(held.release);
+      host.defer(() => held.release());
       for (const { what, remedy } of await memoryExposures(store)) log.warn(what, { remedy });
 
       const identity = host.want(nodeIdentityContract);

@@ -88,6 +88,11 @@ export function createPeers(clock: VirtualClock, first: ClusterSecret): Peers {
     const handlers = new Map<string, Handler>();
     const answers: Uint8Array[] = [];
     const roster: Roster = {
+      get founder() {
+        return all[0]?.identity.node;
+      },
+      entries: () => new Uint8Array(),
+      learn: () => undefined,
       admitted: () =>
         [...known.values()].filter((each) => !tombstones.has(each.node)).sort((a, b) => (a.node < b.node ? -1 : 1)),
       admit: () => {

@@ -48,23 +48,18 @@ describe('a sealed key', () => {
   });
 
   test('is refused with any byte changed', async () => {
-    // The expensive half, where the form is still right, is tried at some places; the rest is refused by the form alone.
-    for (let at = 0; at < blob.length; at++) {
+    const refusals = new Set<string>();
+    // Every fourth, since each that still has the right form costs an scrypt; the property test draws from all.
+    for (let at = 0; at < blob.length; at += 4) {
       const changed = blobBytes();
       changed[at] = (changed[at] ?? 0) ^ (at % 2 === 0 ? 1 : 0x20);
-      const wellFormed = (() => {
-        try {
-          readSealedKey(changed);
-          return true;
-        } catch (error) {
-          expect(error).toMatchObject({ code: 'VAULT_FILE' });
-          return false;
-        }
-      })();
-      if (wellFormed && at % 11 === 0) {
-        await expect(openMasterKey(changed, passphrase())).rejects.toThrow(coded('VAULT_PASSPHRASE'));
-      }
+      const refused = await openMasterKey(changed, passphrase()).then(
+        () => 'opened',
+        (error: ChimeraError) => error.code,
+      );
+      refusals.add(refused);
     }
+    expect([...refusals].sort()).toEqual(['VAULT_FILE', 'VAULT_PASSPHRASE']);
   });
 
   test('is refused when it is cut, or asks for too much or too little memory', async () => {
