@@ -1,5 +1,6 @@
 /** The plugins that ship and can be named in a configuration's `plugins.add`. */
 import type { AnyPlugin } from '../core/engine/index.ts';
+import admin from './admin/index.ts';
 import backends from './backends/index.ts';
 import electionHighestId from './election/highest-id/index.ts';
 import electionPriority from './election/priority/index.ts';
@@ -11,6 +12,7 @@ import headsShared from './heads/shared/index.ts';
 import identity from './identity/index.ts';
 import mergeFairShare from './merge/fair-share/index.ts';
 import mesh from './mesh/index.ts';
+import operator from './operator/index.ts';
 import publish from './publish/index.ts';
 import restrictedDiscovery from './restricted-discovery/index.ts';
 import schedule from './schedule/index.ts';
@@ -20,6 +22,7 @@ import tor from './tor/index.ts';
 import transportUdp from './transport/udp/index.ts';
 
 const all: readonly AnyPlugin[] = [
+  admin,
   backends,
   electionHighestId,
   electionPriority,
@@ -31,6 +34,7 @@ const all: readonly AnyPlugin[] = [
   identity,
   mergeFairShare,
   mesh,
+  operator,
   publish,
   restrictedDiscovery,
   schedule,

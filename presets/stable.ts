@@ -3,10 +3,12 @@
  * Alone it is a service on one machine; with a transport and the mesh it is a cluster.
  */
 import { definePreset } from '../core/config/preset.ts';
+import admin from '../plugins/admin/index.ts';
 import electionPriority from '../plugins/election/priority/index.ts';
 import headsDisposable from '../plugins/heads/disposable/index.ts';
 import headsRegistry from '../plugins/heads/registry/index.ts';
 import mergeFairShare from '../plugins/merge/fair-share/index.ts';
+import operator from '../plugins/operator/index.ts';
 import publish from '../plugins/publish/index.ts';
 import schedule from '../plugins/schedule/index.ts';
 import signerFile from '../plugins/signer/file/index.ts';
@@ -18,6 +20,8 @@ export default definePreset({
   name: 'stable',
   summary: 'All healthy heads are live; the descriptor changes only when they do.',
   plugins: [
+    admin,
+    operator,
     tor,
     signerFile,
     headsRegistry,

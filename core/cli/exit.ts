@@ -7,7 +7,7 @@ export const exitCodes = {
   failed: 1,
   /** The command line, the configuration or a file that they name is at fault. */
   usage: 2,
-  /** No tor could be reached, or it does not let us in. */
+  /** No tor, or no running node, could be reached, or it does not let us in. */
   unreachable: 3,
   /** tor was reached, but it or the network could not do it. */
   network: 4,
@@ -17,6 +17,9 @@ export const exitCodes = {
 export type ExitCode = (typeof exitCodes)[keyof typeof exitCodes];
 
 const usage: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
+  'ADMIN_COMMAND',
+  'ADMIN_SOCKET',
+  'ADMIN_TAKEN',
   'CLI_FILE',
   'CLI_USAGE',
   'CONFIG_INVALID',
@@ -35,9 +38,11 @@ const usage: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   'VAULT_NO_SOURCE',
   'VAULT_ON_DISK',
   'VAULT_PASSPHRASE',
+  'PEER_UNKNOWN',
 ]);
 
 const unreachable: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
+  'ADMIN_UNREACHABLE',
   'SOCKS_CONNECT',
   'TOR_AUTHENTICATION',
   'TOR_CONNECT',

@@ -3,11 +3,23 @@
 import { registerDebug } from './commands/debug/index.ts';
 import { registerImportOnionbalance } from './commands/import-onionbalance.ts';
 import { registerLab } from './commands/lab.ts';
+import { registerPeer } from './commands/peer.ts';
 import { registerRun } from './commands/run.ts';
+import { registerStatus } from './commands/status.ts';
+import { registerStepDown } from './commands/step-down.ts';
 import { registerVault } from './commands/vault.ts';
 import { runProgram } from './program.ts';
 
 process.exitCode = await runProgram({
-  commands: [registerRun, registerLab, registerImportOnionbalance, registerVault, registerDebug],
+  commands: [
+    registerRun,
+    registerStatus,
+    registerStepDown,
+    registerPeer,
+    registerVault,
+    registerLab,
+    registerImportOnionbalance,
+    registerDebug,
+  ],
   arguments: process.argv.slice(2),
 });

@@ -1,4 +1,5 @@
 /** The terminal that a command talks to: the process' own streams here, lists of lines in a test. */
+import { createInterface } from 'node:readline/promises';
 import kleur from 'kleur';
 import { ChimeraError } from '../errors.ts';
 
@@ -9,6 +10,10 @@ export interface Terminal {
   write(text: string): void;
   /** Writes to standard error. */
   writeError(text: string): void;
+  /** True when standard output is a screen that can be painted anew. */
+  readonly screen: boolean;
+  /** Asks the person at the terminal; false when the answer is anything but yes, or nobody is there. */
+  confirm(question: string): Promise<boolean>;
   /** All of standard input. Rejects with CLI_FILE when it has more than `limitBytes`. */
   readInput(limitBytes: number): Promise<Uint8Array>;
 }
@@ -29,6 +34,14 @@ export function systemTerminal(): Terminal {
   }
   return {
     colours: kleur.enabled,
+    screen: process.stdout.isTTY,
+    confirm: async (question) => {
+      if (!process.stdin.isTTY) return false;
+      const asking = createInterface({ input: process.stdin, output: process.stderr });
+      const answer = await asking.question(`${question} [y/N] `);
+      asking.close();
+      return /^y(es)?$/i.test(answer.trim());
+    },
     write: (text) => void process.stdout.write(text),
     writeError: (text) => void process.stderr.write(text),
     readInput: async (limitBytes) => {

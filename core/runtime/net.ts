@@ -44,6 +44,16 @@ export function formatEndpoint(endpoint: Endpoint): string {
   return endpoint.host.includes(':') ? `[${endpoint.host}]:${endpoint.port}` : `${endpoint.host}:${endpoint.port}`;
 }
 
+/** Nobody else can open a unix socket before its mode is set: it is bound within the call. */
+function withUmask(mask: number, bind: () => void): void {
+  const before = process.umask(mask);
+  try {
+    bind();
+  } finally {
+    process.umask(before);
+  }
+}
+
 export const systemNet: Net = {
   connect: (endpoint, signal) =>
     new Promise((resolve, reject) => {
@@ -83,10 +93,13 @@ export const systemNet: Net = {
     });
     await new Promise<void>((resolve, reject) => {
       server.once('error', reject);
-      server.listen({ ...endpoint }, () => {
-        server.off('error', reject);
-        resolve();
-      });
+      const bind = (): void =>
+        void server.listen({ ...endpoint }, () => {
+          server.off('error', reject);
+          resolve();
+        });
+      if ('path' in endpoint) withUmask(0o177, bind);
+      else bind();
     });
     if ('path' in endpoint) await chmod(endpoint.path, 0o600);
     const bound = server.address();

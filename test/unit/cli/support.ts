@@ -24,6 +24,8 @@ export interface CliRun {
 export interface CliOptions {
   readonly runtime?: Runtime;
   readonly input?: string | Uint8Array;
+  /** What the person at the terminal answers. */
+  readonly yes?: boolean;
   readonly commands?: readonly RegisterCommand[];
   readonly connectTor?: CommandContext['connectTor'];
   readonly secrets?: CommandContext['secrets'];
@@ -39,6 +41,8 @@ export async function runCli(args: readonly string[], options: CliOptions = {}):
     runtime: options.runtime ?? systemRuntime(),
     terminal: {
       colours: false,
+      screen: false,
+      confirm: () => Promise.resolve(options.yes ?? false),
       write: (text) => void (out += text),
       writeError: (text) => void (err += text),
       readInput: () => Promise.resolve(Uint8Array.from(Buffer.from(options.input ?? ''))),

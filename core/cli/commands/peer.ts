@@ -1,0 +1,84 @@
+/** `chimera peer …`: the members of the cluster, as a running node knows them. */
+import type { Json } from '../../engine/index.ts';
+import { ChimeraError } from '../../errors.ts';
+import { addNodeOptions, nodeOf, type NodeOptions } from '../admin.ts';
+import type { CommandContext, RegisterCommand } from '../context.ts';
+import { addExample, jsonOption } from '../options.ts';
+import { durationOf, valueOf } from '../status-view.ts';
+
+interface Options extends NodeOptions {
+  readonly json?: true;
+}
+
+interface PeerRow {
+  readonly node: string;
+  readonly self: boolean;
+  readonly state: string | null;
+  readonly silentMs: number | null;
+  readonly endpoints: readonly string[];
+  readonly admittedBy: string;
+}
+
+async function list(context: CommandContext, { json, ...where }: Options): Promise<void> {
+  const { output } = context;
+  const answer = await (await nodeOf(context, where))('peer-list');
+  if (json) {
+    output.json(answer);
+    return;
+  }
+  const { members } = answer as unknown as { readonly members: readonly PeerRow[] };
+  for (const { node, self, state, silentMs, endpoints, admittedBy } of members) {
+    const seen = self ? 'this node' : (state ?? 'not heard yet');
+    const silence = self || silentMs === null ? '' : `, silent for ${durationOf(silentMs)}`;
+    output.line(`${node}  ${seen}${silence}`);
+    output.line(
+      output.dim(`  at ${valueOf('', endpoints as Json)}; admitted by ${admittedBy === node ? 'itself' : admittedBy}`),
+    );
+  }
+}
+
+async function remove(
+  context: CommandContext,
+  node: string,
+  { json, yes, why, ...where }: Options & { readonly yes?: true; readonly why?: string },
+): Promise<void> {
+  const { output, terminal } = context;
+  const ask = await nodeOf(context, where);
+  const { members } = (await ask('peer-list')) as unknown as { readonly members: readonly PeerRow[] };
+  const named = members.filter((member) => node.length >= 4 && member.node.startsWith(node.toLowerCase()));
+  // The node itself says what is wrong with a name that is none, or not one alone.
+  const one = named.length === 1 ? named[0] : undefined;
+  if (one !== undefined && !yes) {
+    const agreed = await terminal.confirm(
+      `Remove ${one.node} (${one.state ?? 'not heard'}) for good? It can come back only with new keys and a new invitation.`,
+    );
+    if (!agreed) {
+      throw new ChimeraError('CLI_USAGE', `${one.node} was not removed: nobody confirmed it`, {
+        remedy: 'answer y, or add --yes where nobody is there to answer',
+      });
+    }
+  }
+  const result = await ask('peer-remove', { node: one?.node ?? node, ...(why === undefined ? {} : { why }) });
+  if (json) output.json(result);
+  else output.line(`${(result as { readonly removed: string }).removed} is no member any more`);
+}
+
+export const registerPeer: RegisterCommand = (program, context) => {
+  const group = program.command('peer').summary('list and remove members of the cluster');
+  const listing = addNodeOptions(group.command('list').description('list the members, with state and endpoints'));
+  listing.addOption(jsonOption());
+  addExample(listing, 'chimera peer list');
+  listing.action((options: Options) => list(context, options));
+
+  const removing = addNodeOptions(
+    group
+      .command('remove')
+      .description('remove a member for good; it can come back only with new keys and a new invitation')
+      .argument('<node>', 'its id, or the first characters of it'),
+  )
+    .option('-y, --yes', 'do not ask')
+    .option('--why <text>', 'the reason, for the log')
+    .addOption(jsonOption());
+  addExample(removing, 'chimera peer remove k3qv --why "stolen machine"');
+  removing.action((node: string, options: Options) => remove(context, node, options));
+};
