@@ -39,7 +39,8 @@ export const registerStatus: RegisterCommand = (program, context) => {
       else printStatus(output, status);
     };
     await show();
-    while (watch !== undefined) {
+    if (watch === undefined) return;
+    for (;;) {
       await runtime.clock.sleep(watch === true ? defaultWatchMs : watch);
       if (!terminal.screen && !json) output.line();
       try {

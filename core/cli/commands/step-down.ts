@@ -3,6 +3,7 @@ import type { Json } from '../../engine/index.ts';
 import { addNodeOptions, nodeOf, type NodeOptions } from '../admin.ts';
 import type { RegisterCommand } from '../context.ts';
 import { addExample, jsonOption } from '../options.ts';
+import { valueOf } from '../status-view.ts';
 
 export const registerStepDown: RegisterCommand = (program, context) => {
   const command = addNodeOptions(
@@ -18,7 +19,7 @@ export const registerStepDown: RegisterCommand = (program, context) => {
     const ask = await nodeOf(context, where);
     const result = (await ask('step-down')) as { readonly [key: string]: Json };
     if (json) context.output.json(result);
-    else if (result.steppedDown === true) context.output.line(`${String(result.publisher)} publishes now`);
+    else if (result.steppedDown === true) context.output.line(`${valueOf('', result.publisher ?? null)} publishes now`);
     else context.output.line('this node does not publish; nothing was done');
   });
 };
