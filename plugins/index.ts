@@ -15,6 +15,7 @@ import mesh from './mesh/index.ts';
 import operator from './operator/index.ts';
 import publish from './publish/index.ts';
 import restrictedDiscovery from './restricted-discovery/index.ts';
+import revocation from './revocation/index.ts';
 import schedule from './schedule/index.ts';
 import signerFile from './signer/file/index.ts';
 import signerVault from './signer/vault/index.ts';
@@ -37,6 +38,7 @@ const all: readonly AnyPlugin[] = [
   operator,
   publish,
   restrictedDiscovery,
+  revocation,
   schedule,
   signerFile,
   signerVault,

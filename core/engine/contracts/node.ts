@@ -48,6 +48,22 @@ export interface ClusterSecrets {
 }
 export const clusterSecretsContract = contract<ClusterSecrets>('cluster-secrets');
 
+/** What became of a new generation of the cluster's secret so far. */
+export interface SecretChange {
+  readonly generation: number;
+  /** Members that have it. */
+  readonly confirmed: readonly string[];
+  /** Members that have not answered: they ask for it when they are back, with the one before. */
+  readonly waiting: readonly string[];
+}
+
+/** Makes a new generation of the cluster's secret, which those who were removed do not get. */
+export interface SecretRotation {
+  /** To be called after Roster.remove; resolves when every member has been asked once. `why` is for the log. */
+  rotate(why: string): Promise<SecretChange>;
+}
+export const secretRotationContract = contract<SecretRotation>('secret-rotation');
+
 const idLength = 20;
 
 /** A node's id: 20 base32 characters (100 bits) of the SHA-256 of its Ed25519 public key. */

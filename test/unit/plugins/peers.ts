@@ -27,6 +27,8 @@ export interface Peer {
   readonly roster: Roster;
   readonly channel: PeerChannel;
   online: boolean;
+  /** It hears only those on the same side of a cut. */
+  side: string;
   /** Every answer that it gave, as it went over the wire. */
   readonly answers: Uint8Array[];
   /** Puts the contracts where a plugin finds them. */
@@ -55,11 +57,13 @@ export function createPeers(clock: VirtualClock, first: ClusterSecret): Peers {
   const alike = (one: ClusterSecrets, other: ClusterSecrets): boolean =>
     one.current().some((mine) => other.current().some((its) => Buffer.compare(mine.secret, its.secret) === 0));
 
+  const hear = (one: Peer, other: Peer): boolean => one.online && other.online && one.side === other.side;
+
   /** Rosters of those who are online and hear each other become one. */
   const spread = (): void => {
     for (const one of all.filter(({ online }) => online)) {
       const before = JSON.stringify([[...one.known.keys()].sort(), [...one.tombstones].sort()]);
-      for (const other of all.filter(({ online, secrets }) => online && alike(one.secrets, secrets))) {
+      for (const other of all.filter((its) => hear(one, its) && alike(one.secrets, its.secrets))) {
         if (one.tombstones.has(other.identity.node)) continue;
         for (const node of other.tombstones) one.tombstones.add(node);
         for (const [node, admitted] of other.known) one.known.set(node, admitted);
@@ -91,6 +95,7 @@ export function createPeers(clock: VirtualClock, first: ClusterSecret): Peers {
       get founder() {
         return all[0]?.identity.node;
       },
+      removed: () => [...tombstones].sort(),
       entries: () => new Uint8Array(),
       learn: () => undefined,
       admitted: () =>
@@ -116,12 +121,12 @@ export function createPeers(clock: VirtualClock, first: ClusterSecret): Peers {
         };
         await clock.sleep(latencyMs);
         const handler = other?.handlers.get(topic);
-        if (other === undefined || handler === undefined || !peer.online || !other.online) return silent();
+        if (other === undefined || handler === undefined || !hear(peer, other)) return silent();
         // A session needs a common secret, and that each believes in the other.
         if (!alike(secrets, other.secrets) || tombstones.has(to) || other.tombstones.has(node)) return silent();
         const answer = await handler(node, question.slice()).catch(() => undefined);
         await clock.sleep(latencyMs);
-        if (answer === undefined || !peer.online || !other.online) return silent();
+        if (answer === undefined || !hear(peer, other)) return silent();
         other.answers.push(answer.slice());
         return answer.slice();
       },
@@ -133,6 +138,7 @@ export function createPeers(clock: VirtualClock, first: ClusterSecret): Peers {
       roster,
       channel,
       online: true,
+      side: '',
       answers,
       known,
       tombstones,
