@@ -97,7 +97,8 @@ export const revocation = definePlugin<v.InferOutput<typeof options>>({
       changed();
       await kept.catch((error: unknown) => log.error('the cluster’s secret cannot be kept', { error }));
       let left = shuffled(random, started().waiting());
-      while (left.length > 0 && !stopped) {
+      while (left.length > 0) {
+        if (stopped) break;
         const asked = left.slice(0, pushedAtOnce);
         left = left.slice(pushedAtOnce);
         await Promise.all(asked.map((member) => started().compare(member)));
