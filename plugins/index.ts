@@ -20,7 +20,9 @@ import schedule from './schedule/index.ts';
 import signerFile from './signer/file/index.ts';
 import signerVault from './signer/vault/index.ts';
 import tor from './tor/index.ts';
+import transportRedis from './transport/redis/index.ts';
 import transportUdp from './transport/udp/index.ts';
+import transportWireguard from './transport/wireguard/index.ts';
 
 const all: readonly AnyPlugin[] = [
   admin,
@@ -43,7 +45,9 @@ const all: readonly AnyPlugin[] = [
   signerFile,
   signerVault,
   tor,
+  transportRedis,
   transportUdp,
+  transportWireguard,
 ];
 
 export const plugins: ReadonlyMap<string, AnyPlugin> = new Map(all.map((plugin) => [plugin.name, plugin]));

@@ -81,7 +81,8 @@ export function createEngine(options: EngineOptions): Engine {
   const { clock, random } = runtime;
   const log = runtime.log.child({ node });
   const hooks = createHooks();
-  const services = new Map<string, unknown>();
+  /** By contract, in the order of the plugins. */
+  const services = new Map<string, unknown[]>();
   const releases: { plugin: string; release: () => void | Promise<void> }[] = [];
   const stopping = new AbortController();
   const background = new Set<Promise<void>>();
@@ -161,13 +162,13 @@ export function createEngine(options: EngineOptions): Engine {
   for (const plugin of ordered) {
     const declared = new Set([...(plugin.needs ?? []), ...(plugin.wants ?? [])].map(({ name }) => name));
     const given = new Set((plugin.gives ?? []).map(({ name }) => name));
-    const use = <Service>({ name }: Contract<Service>): Service | undefined => {
+    const all = <Service>({ name }: Contract<Service>): readonly Service[] => {
       if (!declared.has(name)) {
         throw new ChimeraError('ENGINE_CONTRACT', `${plugin.name} uses ${name} without declaring it`, {
           remedy: `add it to the plugin's needs or wants`,
         });
       }
-      return services.get(name) as Service | undefined;
+      return (services.get(name) ?? []) as readonly Service[];
     };
     const host: Host = {
       runtime,
@@ -175,13 +176,14 @@ export function createEngine(options: EngineOptions): Engine {
       stateDirectory,
       hooks,
       log: log.child({ plugin: plugin.name }),
-      need: <Service>(contract: Contract<Service>) => use(contract) as Service,
-      want: use,
+      need: <Service>(contract: Contract<Service>) => all(contract)[0] as Service,
+      want: (contract) => all(contract)[0],
+      all,
       give: ({ name }, service) => {
         if (!given.delete(name)) {
           throw new ChimeraError('ENGINE_CONTRACT', `${plugin.name} gives ${name} twice or without declaring it`);
         }
-        services.set(name, service);
+        services.set(name, [...(services.get(name) ?? []), service]);
       },
       defer: (release) => {
         releases.push({ plugin: plugin.name, release });
@@ -251,8 +253,9 @@ export function createEngine(options: EngineOptions): Engine {
   };
 
   const service = <Service>({ name }: Contract<Service>): Service => {
-    if (!services.has(name)) throw new ChimeraError('ENGINE_CONTRACT', `no plugin gives ${name}`);
-    return services.get(name) as Service;
+    const given = services.get(name);
+    if (given === undefined) throw new ChimeraError('ENGINE_CONTRACT', `no plugin gives ${name}`);
+    return given[0] as Service;
   };
 
   const prepare = async (): Promise<void> => {
@@ -264,8 +267,9 @@ export function createEngine(options: EngineOptions): Engine {
     await hooks.start.promise();
     const signer = service(signerContract);
     const tor = service(torContract);
-    const election = services.get(electionContract.name) as Election | undefined;
-    const discovery = services.get(restrictedDiscoveryContract.name) as { clients: readonly Uint8Array[] } | undefined;
+    const election = services.get(electionContract.name)?.[0] as Election | undefined;
+    const discovery = services.get(restrictedDiscoveryContract.name)?.[0] as
+      { clients: readonly Uint8Array[] } | undefined;
     const revisions =
       stateDirectory === undefined
         ? volatileRevisions()

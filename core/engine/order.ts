@@ -5,7 +5,7 @@ import type { AnyPlugin } from './plugin.ts';
 /** Returns the plugins sorted; stable where nothing forces an order. Throws ENGINE_CONTRACT or ENGINE_PLUGIN. */
 export function orderPlugins(plugins: readonly AnyPlugin[]): AnyPlugin[] {
   const names = new Set<string>();
-  const givers = new Map<string, AnyPlugin>();
+  const givers = new Map<string, AnyPlugin[]>();
   for (const plugin of plugins) {
     if (typeof plugin?.name !== 'string' || typeof plugin.apply !== 'function') {
       throw new ChimeraError('ENGINE_PLUGIN', `${JSON.stringify(plugin)?.slice(0, 80)} is not a plugin`, {
@@ -16,14 +16,15 @@ export function orderPlugins(plugins: readonly AnyPlugin[]): AnyPlugin[] {
       throw new ChimeraError('ENGINE_PLUGIN', `plugin ${plugin.name} is listed twice`, { remedy: 'list it once' });
     }
     names.add(plugin.name);
-    for (const { name } of plugin.gives ?? []) {
-      const other = givers.get(name);
-      if (other !== undefined) {
+    for (const { name, several } of plugin.gives ?? []) {
+      const others = givers.get(name) ?? [];
+      const [other] = others;
+      if (other !== undefined && several !== true) {
         throw new ChimeraError('ENGINE_CONTRACT', `${other.name} and ${plugin.name} both give ${name}`, {
           remedy: 'keep one of the two: a contract has one giver',
         });
       }
-      givers.set(name, plugin);
+      givers.set(name, [...others, plugin]);
     }
   }
   for (const plugin of plugins) {
@@ -38,12 +39,13 @@ export function orderPlugins(plugins: readonly AnyPlugin[]): AnyPlugin[] {
 
   const sorted: AnyPlugin[] = [];
   const state = new Map<AnyPlugin, 'open' | 'done'>();
+  const giversOf = (name: string): readonly AnyPlugin[] => givers.get(name) ?? [];
   /** Whether `plugin`, or anything that it needs in turn, is being visited now. */
   const waitsForOpen = (plugin: AnyPlugin, seen = new Set<AnyPlugin>()): boolean => {
     if (state.get(plugin) !== undefined) return state.get(plugin) === 'open';
     if (seen.has(plugin)) return false;
     seen.add(plugin);
-    return (plugin.needs ?? []).some(({ name }) => waitsForOpen(givers.get(name) as AnyPlugin, seen));
+    return (plugin.needs ?? []).some(({ name }) => giversOf(name).some((giver) => waitsForOpen(giver, seen)));
   };
   const visit = (plugin: AnyPlugin, path: readonly string[]): void => {
     if (state.get(plugin) === 'done') return;
@@ -57,11 +59,10 @@ export function orderPlugins(plugins: readonly AnyPlugin[]): AnyPlugin[] {
       );
     }
     state.set(plugin, 'open');
-    for (const { name } of plugin.needs ?? []) visit(givers.get(name) as AnyPlugin, [...path, plugin.name]);
-    for (const { name } of plugin.wants ?? []) {
-      const giver = givers.get(name);
+    for (const { name } of plugin.needs ?? []) for (const giver of giversOf(name)) visit(giver, [...path, plugin.name]);
+    for (const giver of (plugin.wants ?? []).flatMap(({ name }) => giversOf(name))) {
       // A want does not close a circle: it only prefers an order.
-      if (giver !== undefined && !waitsForOpen(giver)) visit(giver, [...path, plugin.name]);
+      if (!waitsForOpen(giver)) visit(giver, [...path, plugin.name]);
     }
     state.set(plugin, 'done');
     sorted.push(plugin);

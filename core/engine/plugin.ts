@@ -19,9 +19,11 @@ export interface Host {
   readonly stateDirectory: string | undefined;
   /** Tap here. Each tap must carry the plugin's name, which the engine checks. */
   readonly hooks: Hooks;
-  /** The service of a contract in `needs`, or of one in `wants` (then perhaps undefined). */
+  /** The service of a contract in `needs`, or of one in `wants` (then perhaps undefined); of several, the first. */
   need<Service>(contract: Contract<Service>): Service;
   want<Service>(contract: Contract<Service>): Service | undefined;
+  /** Every service given so far of a contract in `needs` or `wants`, in the order of the plugins. */
+  all<Service>(contract: Contract<Service>): readonly Service[];
   /** Gives the service of a contract in `gives`; exactly once, in `apply`. */
   give<Service>(contract: Contract<Service>, service: Service): void;
   /** Registers a release; releases run in reverse order at the stop, or when the start fails. */

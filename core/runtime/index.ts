@@ -33,6 +33,7 @@ export * from './log.ts';
 export * from './net.ts';
 export * from './process.ts';
 export * from './random.ts';
+export * from './redis.ts';
 export * from './secret-input.ts';
 export * from './self.ts';
 export * from './socks.ts';

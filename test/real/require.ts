@@ -8,9 +8,15 @@ import { describe } from 'vitest';
 /** Debian package → a command that succeeds only where it is installed. */
 const probes = {
   curl: ['curl', '--version'],
+  iproute2: ['ip', '-V'],
+  nftables: ['nft', '--version'],
   onionbalance: ['onionbalance', '--help'],
+  openssl: ['openssl', 'version'],
   'python3-stem': ['/usr/bin/python3', '-c', 'import stem'],
+  'redis-server': ['redis-server', '--version'],
   tor: ['tor', '--version'],
+  'wireguard-go': ['wireguard-go', '--version'],
+  'wireguard-tools': ['wg', '--version'],
 } as const satisfies Record<string, readonly [string, ...string[]]>;
 
 export type DebianPackage = keyof typeof probes;

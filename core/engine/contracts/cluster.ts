@@ -3,7 +3,7 @@
  * own heads are made known. Elections are in publisher.ts.
  */
 import type { HeadReport } from '../../pipeline/index.ts';
-import { contract } from '../contract.ts';
+import { contract, severalContract } from '../contract.ts';
 import type { AdmittedNode } from './members.ts';
 
 /**
@@ -29,8 +29,11 @@ export interface Transport {
    * signature, which the mesh has verified.
    */
   admit?(peers: readonly AdmittedNode[]): void;
+  /** Endpoints, of any transport, at which a member was lately seen. Nobody vouches for them: to be tried when none that is known answers. */
+  hints?(node: string): readonly string[];
 }
-export const transportContract = contract<Transport>('transport');
+/** A node may have several; an endpoint's scheme says which it is for. docs/decisions/several-transports.md */
+export const transportContract = severalContract<Transport>('transport');
 
 /** `alive` heard lately, `suspect` silent for a while, `dead` silent for long or left. */
 export type MemberState = 'alive' | 'suspect' | 'dead';

@@ -25,6 +25,8 @@ export interface TransportSite {
   readonly nowhere: readonly string[];
   /** Lets that much time pass. */
   wait(durationMs: number): Promise<void>;
+  /** Who is admitted, for transports that want to know. */
+  readonly admitted?: readonly AdmittedNode[];
   /** Puts bytes before a node's door that no transport of this kind has sent: raw datagrams, a foreign message on its channel. */
   throwGarbage?(node: TransportNode, bytes: Uint8Array): Promise<void>;
   /** Closes one node as its plugin does at the stop. */
@@ -322,8 +324,12 @@ export const transportLaws: readonly TransportLaw[] = [
         endpoints: [...nonsense, ...site.nowhere, b.endpoint],
         admittedBy: 'stranger',
       };
-      await a.admit([stranger, stranger]);
-      await a.admit([]);
+      const { admitted = [] } = site;
+      await a.admit([...admitted, stranger, stranger]);
+      await quiet(site);
+      await a.admit([stranger, ...admitted]);
+      await quiet(site);
+      await a.admit(admitted);
     },
   },
   {

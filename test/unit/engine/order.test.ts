@@ -1,6 +1,6 @@
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { contract, type AnyPlugin, type Contract } from '../../../core/engine/index.ts';
+import { contract, severalContract, type AnyPlugin, type Contract } from '../../../core/engine/index.ts';
 import { orderPlugins } from '../../../core/engine/order.ts';
 import { expectCode } from '../onion/support.ts';
 import { plugin } from './support.ts';
@@ -28,6 +28,16 @@ test('a want closes no circle, not even through what its giver needs', () => {
   expect(order(make('a', [x], [], [y]), make('b', [y], [], [x])).toSorted()).toEqual(['a', 'b']);
   expect(order(make('a', [x], [], [y]), make('b', [y], [x]))).toEqual(['a', 'b']);
   expect(order(make('a', [x], [], [z]), make('b', [y], [x]), make('c', [z], [y]))).toEqual(['a', 'b', 'c']);
+});
+
+test('a contract for several: each giver comes before who needs it, and before a giver that wants the others', () => {
+  const many = severalContract<number>('many');
+  expect(order(make('user', [], [many]), make('last', [many], [], [many]), make('first', [many]))).toEqual([
+    'first',
+    'last',
+    'user',
+  ]);
+  expectCode('ENGINE_CONTRACT', () => order(make('user', [], [many])));
 });
 
 describe('refuses', () => {

@@ -80,6 +80,7 @@ export function createBareHost(options: { node?: string; clock?: VirtualClock; s
     hooks,
     need: <Service>({ name }: Contract<Service>) => services.get(name) as Service,
     want: <Service>({ name }: Contract<Service>) => services.get(name) as Service | undefined,
+    all: <Service>({ name }: Contract<Service>) => (services.has(name) ? [services.get(name) as Service] : []),
     give: ({ name }, service) => void services.set(name, service),
     defer: (release) => void releases.push(release),
     signal: (name, payload) => void signals.push({ name, payload }),
