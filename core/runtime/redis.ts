@@ -122,7 +122,7 @@ export async function openRedisWith(
       look();
     });
   }
-  const done = (client: typeof subscriber): void => {
+  const heardWhole = (client: typeof subscriber): void => {
     (finished.get(client) as { bytes: number }).bytes = 0;
   };
   /** Runs a command whose failure is a loss. */
@@ -133,29 +133,29 @@ export async function openRedisWith(
       .catch(() => undefined)
       .finally(() => {
         waiting--;
-        done(client);
+        heardWhole(client);
       });
   };
 
-  subscriber.on('ready', () => {
-    subscriber.subscribe(channel).then(
-      () => {
-        ready.add(subscriber);
-        done(subscriber);
-        look();
-      },
-      (error: unknown) => {
-        why = messageOf(error);
-        if (!closed) subscriber.disconnect(true);
-      },
-    );
-  });
+  const listen = async (): Promise<void> => {
+    try {
+      await subscriber.subscribe(channel);
+    } catch (error) {
+      why = messageOf(error);
+      if (!closed) subscriber.disconnect(true);
+      return;
+    }
+    ready.add(subscriber);
+    heardWhole(subscriber);
+    look();
+  };
+  subscriber.on('ready', () => void listen());
   publisher.on('ready', () => {
     ready.add(publisher);
     look();
   });
   subscriber.on('messageBuffer', (_channel: Buffer, message: Buffer) => {
-    done(subscriber);
+    heardWhole(subscriber);
     if (!closed) receive(Uint8Array.from(message));
   });
   const pings = setInterval(() => {
@@ -175,7 +175,7 @@ export async function openRedisWith(
       const nothing = keys.map(() => undefined);
       if (closed || keys.length === 0 || !ready.has(publisher)) return nothing;
       const values = await publisher.mget(...keys).catch(() => []);
-      done(publisher);
+      heardWhole(publisher);
       return keys.map((_key, index) => values[index] ?? undefined);
     },
     close: async () => {

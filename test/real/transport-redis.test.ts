@@ -103,7 +103,10 @@ describeReal('transport/redis', ['redis-server', 'openssl'], () => {
         stream.on('error', () => undefined);
         stream.on('data', () => stream.write('HTTP/1.1 400 Bad Request\r\n\r\n'));
       });
-      releases.push(endless.close, nonsense.close);
+      releases.push(
+        () => endless.close(),
+        () => nonsense.close(),
+      );
       const before = process.memoryUsage().rss;
       const victims = [await open('a', endless.endpoint), await open('b', nonsense.endpoint)];
       await systemClock.sleep(3_000);

@@ -72,7 +72,7 @@ describeReal('transport/wireguard', ['iproute2', 'nftables', 'wireguard-go', 'wi
     for (const node of [a, b, c]) await node.admit?.(everybody);
     return {
       nodes: [a, b, c],
-      nowhere: [`${a.endpoint.replace(/:.{8}/, ':AAAAAAAA')}`, 'wireguard:@'],
+      nowhere: [a.endpoint.replace(/:.{8}/, ':AAAAAAAA'), 'wireguard:@'],
       admitted: everybody,
       wait: (durationMs) => systemClock.sleep(durationMs),
       throwGarbage: async (node, bytes) => {
@@ -136,6 +136,7 @@ describeReal('transport/wireguard', ['iproute2', 'nftables', 'wireguard-go', 'wi
       .find((line) => line.includes(`wireguard-go --foreground ${name}`));
     process.kill(Number.parseInt(pid ?? '', 10), 'SIGKILL');
     await carry(a, b, 'after');
+    expect(b.said()).toContain('it is made again');
     for (const node of [a, b]) await node.close();
     for (const node of [a, b]) await stop(node, 'SIGKILL');
   });
@@ -156,6 +157,7 @@ describeReal('transport/wireguard', ['iproute2', 'nftables', 'wireguard-go', 'wi
     await systemClock.sleep(300);
     expect(on('b', 'wg', 'show', optionsOf('b').interface, 'peers').trim().split('\n')).toHaveLength(1);
     for (const node of [a, b, c]) await node.close();
+    for (const node of [a, b, c]) await stop(node, 'SIGKILL');
   });
 
   test('a cut holds in one direction alone, and heals', async () => {

@@ -158,11 +158,10 @@ async function create(
     if (implementation === 'kernel' || denied) throw commandFailed(`ip link add dev ${name} type wireguard`, output);
   }
   const child = await startProgram(runtime, 'wireguard-go', ['--foreground', name], { LOG_LEVEL: 'error' });
-  let over = false;
-  void child.ended.then(() => (over = true));
-  for (let tries = 0; tries < upTries && !over; tries++) {
+  const ended = child.ended.then(() => true);
+  for (let tries = 0; tries < upTries; tries++) {
     if ((await tryCommand(runtime, 'wg', ['show', name, 'listen-port'])).code === 0) return child;
-    await runtime.clock.sleep(upPollMs);
+    if (await Promise.race([ended, runtime.clock.sleep(upPollMs)])) break;
   }
   child.kill();
   throw commandFailed(`wireguard-go ${name}`, child.output());

@@ -63,21 +63,19 @@ export function createWireguardTransport(runtime: WireguardRuntime, options: Wir
   let applying = false;
   let retry: Timer | undefined;
 
-  /** Brings the interface from what it has to what is wanted, again and again until they are the same. */
+  /** Brings the interface from what it has to what is wanted. */
   const apply = async (): Promise<void> => {
-    while (tunnel !== undefined && !closed && present !== wanted) {
-      const target = wanted;
-      const commands = peerCommands(present, target, options.keepaliveSeconds);
-      for (let at = 0; at < commands.length; at += peersAtOnce) {
-        await tunnel.set(commands.slice(at, at + peersAtOnce).flat());
-      }
-      if (commands.length > 0) log.info('the peers of the tunnel changed', { peers: target.size });
-      present = target;
+    const target = wanted;
+    const commands = peerCommands(present, target, options.keepaliveSeconds);
+    for (let at = 0; at < commands.length; at += peersAtOnce) {
+      await tunnel?.set(commands.slice(at, at + peersAtOnce).flat());
     }
+    if (commands.length > 0) log.info('the peers of the tunnel changed', { peers: target.size });
+    present = target;
   };
   const applySoon = (): void => {
     retry?.cancel();
-    if (applying || closed) return;
+    if (applying || closed || tunnel === undefined) return;
     applying = true;
     const ended = (error?: unknown): void => {
       applying = false;
@@ -115,18 +113,20 @@ export function createWireguardTransport(runtime: WireguardRuntime, options: Wir
 
   /** The interface goes with its wireguard-go; it is made again. */
   const watch = (made: Interface): void => {
-    void made.lost.then(async (output) => {
+    void made.lost.then((output) => {
       log.error('the WireGuard interface is gone; it is made again', { output });
-      while (!closed) {
-        await clock.sleep(retryMs);
-        try {
-          await make();
-          return;
-        } catch (error) {
-          log.error('the WireGuard interface cannot be made', { why: messageOf(error) });
-        }
-      }
+      return makeAgain();
     });
+  };
+
+  const makeAgain = async (): Promise<void> => {
+    await clock.sleep(retryMs);
+    try {
+      await make();
+    } catch (error) {
+      log.error('the WireGuard interface cannot be made', { why: messageOf(error) });
+      await makeAgain();
+    }
   };
 
   const make = async (): Promise<void> => {

@@ -146,7 +146,7 @@ describe('credentials', () => {
   });
 
   test('ups and downs are told once each', async () => {
-    const warn = vi.fn();
+    const warn = vi.fn<Log['warn']>();
     const server = createServer();
     let got: RedisOptions | undefined;
     const transport = make(
