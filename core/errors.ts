@@ -55,6 +55,7 @@ export const errorCodes = {
   REDIS_CREDENTIALS: 'a file with a password, key or certificate for Redis cannot be read',
   REDIS_MISSING: 'the library for Redis is not installed',
   TRANSPORT_BIND: 'a transport cannot open its socket',
+  REPAIR_COMMAND: 'the command that should restart a tor failed',
   VAULT_FILE: 'a sealed master key is missing, damaged or cannot be read',
   VAULT_LOCKED: 'the master key is asked for before it has come',
   VAULT_NO_SOURCE: 'nobody gives this node the master key: no peer could, and there is no passphrase',

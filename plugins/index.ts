@@ -14,6 +14,7 @@ import mergeFairShare from './merge/fair-share/index.ts';
 import mesh from './mesh/index.ts';
 import operator from './operator/index.ts';
 import publish from './publish/index.ts';
+import repair from './repair/index.ts';
 import restrictedDiscovery from './restricted-discovery/index.ts';
 import revocation from './revocation/index.ts';
 import schedule from './schedule/index.ts';
@@ -39,6 +40,7 @@ const all: readonly AnyPlugin[] = [
   mesh,
   operator,
   publish,
+  repair,
   restrictedDiscovery,
   revocation,
   schedule,

@@ -12,6 +12,7 @@ import {
   definePlugin,
   electionContract,
   meshContract,
+  signerContract,
   torContract,
   type Host,
   type Plugin,
@@ -46,6 +47,9 @@ const familyOptions = {
 };
 export type FamilyOptions = v.InferOutput<v.StrictObjectSchema<typeof familyOptions, undefined>>;
 
+/** How long a node that is asked to step down looks for a successor. */
+const stepDownMs = 15_000;
+
 /** The latest epoch of which a cycle met a descriptor. */
 function seenEpoch({ error, confirmations }: CycleResult): number | undefined {
   const refused = isChimeraError(error, 'ONION_REVISION') ? error.details['seenEpoch'] : undefined;
@@ -70,7 +74,7 @@ export function electionPlugin<const Entries extends v.ObjectEntries>(definition
     name,
     summary,
     needs: [torContract],
-    wants: [meshContract, adminContract],
+    wants: [meshContract, adminContract, signerContract],
     gives: [electionContract],
     section: 'election',
     options: v.strictObject({ ...entries, ...familyOptions }) as unknown as v.GenericSchema<unknown, FamilyOptions>,
@@ -132,7 +136,8 @@ function runElection(
   const look = (): void => {
     if (stopped || ability === undefined) return;
     timer?.cancel();
-    const self = { node, able: ability.able && memory.writable, stepDown };
+    const able = ability.able && memory.writable && host.want(signerContract)?.ready !== false;
+    const self = { node, able, stepDown };
     const input = { nowMs: clock.monotonic(), self, others: contendersOf(mesh, node, order), alone };
     decision = decide(state, input, { order, settings: settings() });
     state = decision.state;
@@ -155,6 +160,16 @@ function runElection(
     get elected() {
       // Not after this node stood still: it looks first, and finds out.
       return elected() && (alone || clock.monotonic() - state.lookedAtMs <= lease_ms);
+    },
+    stepDown: (why: string) => {
+      if (!elected() || stepDown) return;
+      log.warn('this node lets another one publish, if one can', { why });
+      stepDown = true;
+      clock.after(stepDownMs, () => {
+        stepDown = false;
+        look();
+      });
+      look();
     },
   };
   host.give(electionContract, view);

@@ -4,6 +4,7 @@
  */
 import {
   definePlugin,
+  headControlContract,
   headRegistryContract,
   masterContract,
   torContract,
@@ -29,26 +30,51 @@ export function headsPlugin(definition: {
     name,
     summary,
     needs: [torContract, masterContract, headRegistryContract, ...(definition.needs ?? [])],
+    gives: [headControlContract],
     section: 'heads',
     options: headOptionsSchema,
     apply(host, options) {
+      const running: { readonly name: string; readonly tor: TorClient; readonly head: Head }[] = [];
+      /** Heads that somebody keeps from the registry. */
+      const excluded = new Set<string>();
+      let tell: () => void = () => undefined;
+      const exclude = (head: string, out: boolean, why: string): void => {
+        if (excluded.has(head) === out) return;
+        if (out) excluded.add(head);
+        else excluded.delete(head);
+        host.log.info(out ? 'the head is left out' : 'the head is taken in again', { head, why });
+        tell();
+      };
+      host.give(headControlContract, {
+        heads: () =>
+          running.map(({ name: head, tor, head: its }) => ({
+            head,
+            tor,
+            address: its.report()?.address,
+            excluded: excluded.has(head),
+          })),
+        exclude: (head, why) => exclude(head, true, why),
+        include: (head, why) => exclude(head, false, why),
+      });
+
       host.hooks.start.tap(name, () => {
         const tors = host.need(torContract);
         const registry = host.need(headRegistryContract);
         const mode = definition.mode(host);
         const clients =
           options.controls.length === 0 ? [tors.primary] : options.controls.map((control) => tors.connect({ control }));
-        const heads: Head[] = [];
-        const changed = (): void => {
+        tell = (): void => {
           registry.set(
-            heads.flatMap((head) => head.report() ?? []),
+            running.flatMap(({ name: head, head: its }) => (excluded.has(head) ? [] : (its.report() ?? []))),
             name,
           );
         };
         for (const [index, tor] of clients.entries()) {
           const head = `${host.node}/${index + 1}`;
-          heads.push(
-            createHead({
+          running.push({
+            name: head,
+            tor,
+            head: createHead({
               node: host.node,
               head,
               tor,
@@ -58,18 +84,18 @@ export function headsPlugin(definition: {
               log: host.log,
               changed: (why) => {
                 host.log.info('the head changed', { head, why });
-                changed();
+                tell();
               },
             }),
-          );
+          });
         }
-        for (const head of heads) host.background((signal) => head.run(signal));
+        for (const { head } of running) host.background((signal) => head.run(signal));
         host.defer(async () => {
           // The peers hear it before the introduction points are gone.
           if (!options.keep_on_exit) registry.set([], name);
           // One after the other in each tor: each reads and rewrites its tor's whole list of services.
           const removeFrom = async (tor: TorClient): Promise<void> => {
-            for (const [index, head] of heads.entries()) {
+            for (const [index, { head }] of running.entries()) {
               if (clients[index] !== tor) continue;
               await head.remove().catch((error: unknown) => {
                 host.log.warn('a head may still be in its tor', { head: `${host.node}/${index + 1}`, error });

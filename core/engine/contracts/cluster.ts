@@ -2,8 +2,10 @@
  * Contracts between the nodes of a cluster: how bytes travel, who is there, what each says of itself, and where a node's
  * own heads are made known. Elections are in publisher.ts.
  */
+import type { OnionAddress } from '../../onion/index.ts';
 import type { HeadReport } from '../../pipeline/index.ts';
 import { contract, severalContract } from '../contract.ts';
+import type { TorClient } from './tor.ts';
 import type { AdmittedNode } from './members.ts';
 
 /**
@@ -99,3 +101,21 @@ export interface HeadRegistry {
   set(reports: readonly HeadReport[], source?: string): void;
 }
 export const headRegistryContract = contract<HeadRegistry>('head-registry');
+
+/** A head that this node runs. */
+export interface OwnHead {
+  readonly head: string;
+  readonly tor: TorClient;
+  /** Undefined while it has told nothing. */
+  readonly address: OnionAddress | undefined;
+  /** Whether it is kept from the registry by exclude(). */
+  readonly excluded: boolean;
+}
+
+/** Given by who runs heads: lets others take one of them out of what the publisher gets, and put it back. */
+export interface HeadControl {
+  heads(): readonly OwnHead[];
+  exclude(head: string, why: string): void;
+  include(head: string, why: string): void;
+}
+export const headControlContract = contract<HeadControl>('head-control');

@@ -12,6 +12,8 @@ export interface Election {
   readonly epoch: number;
   /** True while this node may publish. */
   readonly elected: boolean;
+  /** Asks this node to let another one publish; it goes on until that one does. Nothing happens on a standby. `why` is for the log. */
+  stepDown?(why: string): void;
 }
 export const electionContract = contract<Election>('election');
 

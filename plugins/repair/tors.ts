@@ -1,0 +1,127 @@
+/**
+ * Watches one tor by its control connection and restarts it, where the configuration says how.
+ *
+ *   ready ─ lost, or does not answer ─► down ─ for long ─► restart ─ not back ─► wait, twice as long each time ─► restart …
+ */
+import type { TorClient } from '../../core/engine/index.ts';
+import { ChimeraError, isChimeraError, messageOf, type ErrorCode } from '../../core/errors.ts';
+import { withDeadline, type Clock, type Processes } from '../../core/runtime/index.ts';
+import type { Budget } from './budget.ts';
+import type { Cause } from './cause.ts';
+import type { Journal } from './journal.ts';
+
+/** A restart does not let this node in. */
+const refusals: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
+  'TOR_AUTHENTICATION',
+  'TOR_COOKIE',
+  'TOR_NOT_CONTROL_PORT',
+  'TOR_PERMISSION',
+]);
+/** A tor that has stayed up for as long was repaired. */
+const healedAfterMs = 300_000;
+
+export interface TorWatch {
+  /** Looks, and repairs what is due. Never rejects. */
+  look(signal: AbortSignal): Promise<void>;
+}
+
+export interface TorWatchOptions {
+  readonly client: TorClient;
+  /** Restarts it: a command and its arguments, without a shell. Nothing is done without it. */
+  readonly command: readonly [string, ...string[]] | undefined;
+  readonly goneAfterMs: number;
+  readonly hangsAfterMs: number;
+  readonly restartLimitMs: number;
+  readonly clock: Clock;
+  readonly processes: Processes;
+  readonly budget: Budget;
+  readonly journal: Journal;
+}
+
+/** What is wrong with a tor, told from the state and the code of its last error; undefined while there is hope. */
+export function diagnoseTor(
+  client: Pick<TorClient, 'name' | 'state' | 'lastError'>,
+  downMs: number,
+  limits: { readonly goneAfterMs: number; readonly hangsAfterMs: number },
+): Cause | undefined {
+  if (client.state !== 'connecting') return undefined;
+  const { name: tor, lastError } = client;
+  if (isChimeraError(lastError) && refusals.has(lastError.code)) {
+    return downMs >= limits.goneAfterMs ? { kind: 'tor-refuses', tor, code: lastError.code } : undefined;
+  }
+  if (isChimeraError(lastError, 'TOR_TIMEOUT')) {
+    return downMs >= limits.hangsAfterMs ? { kind: 'tor-hangs', tor, forMs: downMs } : undefined;
+  }
+  return downMs >= limits.goneAfterMs ? { kind: 'tor-gone', tor, forMs: downMs } : undefined;
+}
+
+/** Runs a command to its end. Rejects with REPAIR_COMMAND when it fails or takes too long. */
+export async function runCommand(
+  { processes, clock }: Pick<TorWatchOptions, 'processes' | 'clock'>,
+  [command, ...args]: readonly [string, ...string[]],
+  limitMs: number,
+  signal: AbortSignal,
+): Promise<void> {
+  const failed = (why: string): ChimeraError =>
+    new ChimeraError('REPAIR_COMMAND', `${[command, ...args].join(' ')}: ${why}`, {
+      remedy: 'let the user that runs Chimera do this (a rule of polkit or sudo), and try it by hand',
+    });
+  const child = await processes.start(command, args).catch((error: unknown) => {
+    throw failed(messageOf(error));
+  });
+  try {
+    const late = (): Error => failed(`it was not done within ${Math.round(limitMs / 1_000)} s`);
+    const { code, signal: killed } = await withDeadline(clock, limitMs, late, () => child.ended, signal);
+    if (code !== 0) throw failed(`it ended with ${killed ?? code}: ${child.output().trim().slice(-300)}`);
+  } catch (error) {
+    child.kill('SIGKILL');
+    throw error;
+  }
+}
+
+export function watchTor(options: TorWatchOptions): TorWatch {
+  const { client, command, clock, budget, journal, restartLimitMs } = options;
+  let downSinceMs: number | undefined;
+  let upSinceMs: number | undefined;
+  /** Why nothing is done, as it was told; empty while the tor is well. */
+  let told = '';
+
+  const restart = async (cause: Cause, how: readonly [string, ...string[]], signal: AbortSignal): Promise<void> => {
+    const action = { kind: 'restart-tor', tor: client.name } as const;
+    try {
+      await runCommand(options, how, restartLimitMs, signal);
+      journal.add(cause, action, 'done');
+    } catch (error) {
+      if (!signal.aborted) journal.add(cause, action, messageOf(error));
+    }
+    // It has its time to come up again.
+    downSinceMs = clock.monotonic();
+  };
+
+  return {
+    look: async (signal) => {
+      const now = clock.monotonic();
+      if (client.state !== 'connecting') {
+        downSinceMs = undefined;
+        upSinceMs ??= now;
+        told = '';
+        if (now - upSinceMs >= healedAfterMs) budget.reset();
+        // Nobody else may ask it anything, and one that hangs is found out only by a question.
+        if (client.state === 'ready') await client.getInfo('version').catch(() => undefined);
+        return;
+      }
+      upSinceMs = undefined;
+      downSinceMs ??= now;
+      const cause = diagnoseTor(client, now - downSinceMs, options);
+      if (cause === undefined) return;
+      if (command !== undefined && cause.kind !== 'tor-refuses') {
+        if (budget.take(now)) await restart(cause, command, signal);
+        return;
+      }
+      if (told === cause.kind) return;
+      told = cause.kind;
+      const why = command === undefined ? 'nothing is configured to restart it' : 'a restart would not help';
+      journal.add(cause, { kind: 'none' }, why);
+    },
+  };
+}
