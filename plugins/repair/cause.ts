@@ -27,22 +27,19 @@ export type Action =
 
 const seconds = (ms: number): string => `${Math.round(ms / 1_000)} s`;
 
+type Words = { readonly [Kind in Cause['kind']]: (cause: Extract<Cause, { kind: Kind }>) => string };
+
+const words: Words = {
+  'tor-gone': ({ tor, forMs }) => `tor ${tor} is gone for ${seconds(forMs)}`,
+  'tor-hangs': ({ tor, forMs }) => `tor ${tor} has not answered for ${seconds(forMs)}`,
+  'tor-refuses': ({ tor, code }) => `tor ${tor} does not let this node in (${code})`,
+  unconfirmed: ({ inARow }) => `${inARow} publications in a row are not at most of their HSDirs`,
+  'cannot-publish': ({ inARow, code }) => `${inARow} cycles in a row failed${code === undefined ? '' : ` (${code})`}`,
+  'head-dead': ({ head, forMs }) => `head ${head} has had no introduction circuit for ${seconds(forMs)}`,
+  'head-back': ({ head }) => `head ${head} has introduction circuits again`,
+};
+
 /** A cause in words, for people. */
 export function describeCause(cause: Cause): string {
-  switch (cause.kind) {
-    case 'tor-gone':
-      return `tor ${cause.tor} is gone for ${seconds(cause.forMs)}`;
-    case 'tor-hangs':
-      return `tor ${cause.tor} has not answered for ${seconds(cause.forMs)}`;
-    case 'tor-refuses':
-      return `tor ${cause.tor} does not let this node in (${cause.code})`;
-    case 'unconfirmed':
-      return `${cause.inARow} publications in a row are not at most of their HSDirs`;
-    case 'cannot-publish':
-      return `${cause.inARow} cycles in a row failed${cause.code === undefined ? '' : ` (${cause.code})`}`;
-    case 'head-dead':
-      return `head ${cause.head} has had no introduction circuit for ${seconds(cause.forMs)}`;
-    case 'head-back':
-      return `head ${cause.head} has introduction circuits again`;
-  }
+  return (words[cause.kind] as (cause: Cause) => string)(cause);
 }

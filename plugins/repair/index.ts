@@ -112,17 +112,18 @@ export const repair = definePlugin<v.InferOutput<typeof options>>({
     host.want(adminContract)?.status(name, () => journal.last(shownInStatus));
 
     host.hooks.start.tap(name, () => {
-      const { primary, connect } = host.need(torContract);
+      const tors = host.need(torContract);
+      const { primary } = tors;
       const ways = new Map(
         settings.tors.map(({ control, unit, command }) => [
-          control === undefined ? primary : connect({ control }),
+          control === undefined ? primary : tors.connect({ control }),
           unit === undefined ? command : ['systemctl', 'restart', unit],
         ]),
       );
       if (!ways.has(primary)) ways.set(primary, undefined);
-      const tors = [...ways].map(([client, command]) =>
+      const watched = [...ways].map(([its, command]) =>
         watchTor({
-          client,
+          client: its,
           command: command as readonly [string, ...string[]] | undefined,
           goneAfterMs: settings.gone_after_ms,
           hangsAfterMs: settings.hangs_after_ms,
@@ -152,8 +153,8 @@ export const repair = definePlugin<v.InferOutput<typeof options>>({
         }
       };
       // Each on its own: one that hangs holds up no other.
-      for (const { look } of tors) host.background((signal) => every(look, signal));
-      if (heads !== undefined) host.background((signal) => every(heads.look, signal));
+      for (const one of watched) host.background((signal) => every((stop) => one.look(stop), signal));
+      if (heads !== undefined) host.background((signal) => every(() => heads.look(), signal));
       host.defer(() => journal.settled());
     });
   },
