@@ -169,7 +169,7 @@ describeReal('transport/wireguard', ['iproute2', 'nftables', 'wireguard-go', 'wi
     machines.cut('a', 'b', true);
     await a.send(b.endpoint, Buffer.from('lost'));
     await carry(b, a, 'the other way');
-    expect(heard).toEqual([]);
+    expect(heard).not.toContain('lost');
     machines.heal();
     await carry(a, b, 'healed');
     for (const node of [a, b]) await node.close();

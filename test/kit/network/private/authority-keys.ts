@@ -12,7 +12,7 @@ export async function makeAuthorityKeys(
   runtime: Runtime,
   torCommand: string,
   dataDirectory: string,
-  ports: Pick<AuthorityFacts, 'name' | 'orPort' | 'dirPort'>,
+  place: Pick<AuthorityFacts, 'name' | 'address' | 'orPort' | 'dirPort'>,
 ): Promise<AuthorityFacts> {
   const keys = `${dataDirectory}/keys`;
   await runtime.store.makeDirectory(keys);
@@ -24,7 +24,7 @@ export async function makeAuthorityKeys(
         '--create-identity-key',
         ...Object.entries({
           '-m': '12',
-          '-a': `127.0.0.1:${ports.dirPort}`,
+          '-a': `${place.address}:${place.dirPort}`,
           '-i': `${keys}/authority_identity_key`,
           '-s': `${keys}/authority_signing_key`,
           '-c': `${keys}/authority_certificate`,
@@ -38,8 +38,8 @@ export async function makeAuthorityKeys(
         '--defaults-torrc': '/dev/null',
         '-f': '/dev/null',
         '--DataDirectory': dataDirectory,
-        '--ORPort': String(ports.orPort),
-        '--Nickname': ports.name,
+        '--ORPort': String(place.orPort),
+        '--Nickname': place.name,
       }).flat(),
       // /dev/null is not a regular file, and so a missing torrc.
       '--ignore-missing-torrc',
@@ -47,7 +47,7 @@ export async function makeAuthorityKeys(
     ]),
   ]);
   return {
-    ...ports,
+    ...place,
     v3Identity: await fingerprintIn(runtime, `${keys}/authority_certificate`, /^fingerprint ([0-9A-F]{40})$/m),
     fingerprint: await fingerprintIn(runtime, `${dataDirectory}/fingerprint`, / ([0-9A-F]{40})\s*$/),
   };

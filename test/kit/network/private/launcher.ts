@@ -3,7 +3,7 @@
  * leaves nothing behind.
  */
 import { ChimeraError } from '../../../../core/errors.ts';
-import { systemSelf, type Endpoint, type Runtime, type Self } from '../../../../core/runtime/index.ts';
+import { formatEndpoint, systemSelf, type Endpoint, type Runtime, type Self } from '../../../../core/runtime/index.ts';
 import type { AddTorOptions, TorInstance, TorNetwork, TorrcOptions } from '../network.ts';
 import { makeAuthorityKeys } from './authority-keys.ts';
 import { bringUp } from './bootstrap.ts';
@@ -19,7 +19,17 @@ import {
 } from './torrc.ts';
 import { makeWorkspace } from './workspace.ts';
 
+/** A machine beside this one, with its own network and the same files: a network namespace. */
+export interface Machine {
+  /** IPv4, on a network that all machines share. */
+  readonly address: string;
+  /** What a command line begins with to run there: `ip netns exec NAME`. */
+  readonly enter: readonly string[];
+}
+
 export interface PrivateNetworkOptions {
+  /** Where authorities and relays run; this machine's loopback unless told otherwise. */
+  readonly machine?: Machine;
   /** Default 3. */
   readonly authorities?: number;
   /** Beside the authorities; every relay is an HSDir. Default 5; 17 give the 20 HSDirs that placement needs. */
@@ -39,6 +49,11 @@ export interface PrivateNetworkOptions {
   readonly signal?: AbortSignal;
 }
 
+export interface AddPrivateTorOptions extends AddTorOptions {
+  /** Where it runs; its control and SOCKS ports are unix sockets then, which can be reached from everywhere. */
+  readonly machine?: Machine;
+}
+
 export interface PrivateTor extends TorInstance {
   readonly cookiePath: string;
   /** The id of its process while it runs. */
@@ -47,13 +62,15 @@ export interface PrivateTor extends TorInstance {
 
 export interface PrivateNetwork extends TorNetwork {
   readonly kind: 'real';
-  addTor(options: AddTorOptions): Promise<PrivateTor>;
+  addTor(options: AddPrivateTorOptions): Promise<PrivateTor>;
   /** The authorities and relays. */
   readonly relays: readonly PrivateTor[];
   readonly directory: string;
   /** The ids of all running processes of the network. */
   readonly pids: readonly number[];
 }
+
+const loopback = '127.0.0.1';
 
 /** Resolves when authorities and relays have been started; `ready()` waits until they work. */
 export async function startPrivateNetwork(
@@ -115,12 +132,15 @@ class Network implements PrivateNetwork {
   async start(): Promise<void> {
     const ports = await freePorts(this.#runtime, this.#authorityCount + 2 * this.hsdirCount);
     const port = (): number => ports.pop() as number;
+    const { machine } = this.#options;
+    const address = machine?.address ?? loopback;
     this.#tell(`making the keys of ${this.#authorityCount} authorities`);
     this.#authorities = await Promise.all(
       Array.from({ length: this.#authorityCount }, (_, index) => {
         const name = `auth${index}`;
         return makeAuthorityKeys(this.#runtime, this.#command, dataDirectoryIn(this.#home(name)), {
           name,
+          address,
           orPort: port(),
           dirPort: port(),
         });
@@ -129,12 +149,16 @@ class Network implements PrivateNetwork {
     this.#refuseWhenStopped();
     this.#tell(`starting ${this.#authorityCount} authorities and ${this.hsdirCount - this.#authorityCount} relays`);
     for (const authority of this.#authorities) {
-      const options = [relayOptions(authority.name, authority.orPort), authorityOptions(authority.dirPort)];
-      this.relays.push(this.#process(authority.name, port(), undefined, () => options, true));
+      const { name, orPort, dirPort } = authority;
+      const options = [relayOptions(name, address, orPort), authorityOptions(address, dirPort)];
+      const control = this.#door(name, 'control', port(), machine);
+      this.relays.push(this.#process({ name, control, machine, options: () => options, essential: true }));
     }
     for (let index = 0; index < this.hsdirCount - this.#authorityCount; index++) {
-      const options = [relayOptions(`relay${index}`, port())];
-      this.relays.push(this.#process(`relay${index}`, port(), undefined, () => options, true));
+      const name = `relay${index}`;
+      const options = [relayOptions(name, address, port())];
+      const control = this.#door(name, 'control', port(), machine);
+      this.relays.push(this.#process({ name, control, machine, options: () => options, essential: true }));
     }
     // Authorities first: a relay uploads its descriptor once, as soon as it is up.
     for (const relay of this.relays) {
@@ -143,19 +167,21 @@ class Network implements PrivateNetwork {
     }
   }
 
-  async addTor({ name, socks = false, config = {} }: AddTorOptions): Promise<PrivateTor> {
+  async addTor({ name, socks = false, config = {}, machine }: AddPrivateTorOptions): Promise<PrivateTor> {
     this.#refuseWhenStopped();
     const [controlPort, socksPort] = (await freePorts(this.#runtime, 2)) as [number, number];
-    const endpoint = socks ? { host: '127.0.0.1', port: socksPort } : undefined;
+    const endpoint = socks ? this.#door(name, 'socks', socksPort, machine) : undefined;
     // A client that looks for a consensus before there is one backs off, and then misses its coming by many seconds.
     const held: TorrcOptions = { DisableNetwork: '1' };
-    const tor = this.#process(
+    const socksPortOption: TorrcOptions = endpoint === undefined ? {} : { SocksPort: formatEndpoint(endpoint) };
+    const tor = this.#process({
       name,
-      controlPort,
-      endpoint,
-      () => [socks ? { SocksPort: `127.0.0.1:${socksPort}` } : {}, config, this.#isLive ? {} : held],
-      false,
-    );
+      control: this.#door(name, 'control', controlPort, machine),
+      socks: endpoint,
+      machine,
+      options: () => [socksPortOption, config, this.#isLive ? {} : held],
+      essential: false,
+    });
     this.tors.push(tor);
     await tor.launch();
     await tor.answering();
@@ -209,24 +235,32 @@ class Network implements PrivateNetwork {
     return `${this.directory}/${name}`;
   }
 
-  #process(
-    name: string,
-    controlPort: number,
-    socks: Endpoint | undefined,
-    options: () => readonly TorrcOptions[],
-    essential: boolean,
-  ): TorProcess {
+  /** A port on loopback, or where that is another machine's, a unix socket. */
+  #door(name: string, what: string, port: number, machine: Machine | undefined): Endpoint {
+    if (machine === undefined) return { host: loopback, port };
+    return { path: `${dataDirectoryIn(this.#home(name))}/${what}.sock` };
+  }
+
+  #process(one: {
+    readonly name: string;
+    readonly control: Endpoint;
+    readonly socks?: Endpoint | undefined;
+    readonly machine: Machine | undefined;
+    readonly options: () => readonly TorrcOptions[];
+    readonly essential: boolean;
+  }): TorProcess {
+    const { name, control, socks, machine, options, essential } = one;
     const directory = this.#home(name);
     return new TorProcess({
       runtime: this.#runtime,
-      command: this.#command,
+      command: [...(machine?.enter ?? []), this.#command],
       name,
       directory,
-      control: { host: '127.0.0.1', port: controlPort },
+      control,
       socks,
       torrc: () =>
         torrcText(
-          commonOptions(dataDirectoryIn(directory), controlPort, this.#authorities, this.#self.pid),
+          commonOptions(dataDirectoryIn(directory), control, this.#authorities, this.#self.pid),
           this.#options.config ?? {},
           ...options(),
         ),

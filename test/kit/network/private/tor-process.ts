@@ -13,7 +13,8 @@ const pageBytes = 4096;
 
 export interface TorProcessOptions {
   readonly runtime: Runtime;
-  readonly command: string;
+  /** The program, behind what it takes to run it where it is to run. */
+  readonly command: readonly string[];
   readonly name: string;
   /** Holds the torrc and tor's data. */
   readonly directory: string;
@@ -65,7 +66,8 @@ export class TorProcess implements TorInstance {
     // An old cookie would be taken for the new process' one.
     await runtime.store.remove(this.cookiePath);
     await runtime.store.write(`${directory}/torrc`, torrc());
-    const child = await startProgram(runtime, command, ['--defaults-torrc', '/dev/null', '-f', `${directory}/torrc`]);
+    const [program = '', ...words] = [...command, '--defaults-torrc', '/dev/null', '-f', `${directory}/torrc`];
+    const child = await startProgram(runtime, program, words);
     this.#child = child;
     this.#running = true;
     void child.ended.then(() => {

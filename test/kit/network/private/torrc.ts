@@ -1,8 +1,11 @@
 /** The torrc of each kind of tor in a private network. Pure texts; docs/lab.md says why each unusual line is there. */
+import { formatEndpoint, type Endpoint } from '../../../../core/runtime/index.ts';
 import type { TorrcOptions } from '../network.ts';
 
 export interface AuthorityFacts {
   readonly name: string;
+  /** IPv4. */
+  readonly address: string;
   readonly orPort: number;
   readonly dirPort: number;
   /** Of the authority's certificate, 40 hex characters. */
@@ -23,18 +26,18 @@ export const initialVoting = { closedSeconds: 1800, openSeconds: 5 };
 /** What every tor of the network has. */
 export function commonOptions(
   dataDirectory: string,
-  controlPort: number,
+  control: Endpoint,
   authorities: readonly AuthorityFacts[],
   owner: number,
 ): TorrcOptions {
   return {
     TestingTorNetwork: '1',
     DirAuthority: authorities.map(
-      ({ name, orPort, dirPort, v3Identity, fingerprint }) =>
-        `${name} orport=${orPort} no-v2 v3ident=${v3Identity} 127.0.0.1:${dirPort} ${fingerprint}`,
+      ({ name, address, orPort, dirPort, v3Identity, fingerprint }) =>
+        `${name} orport=${orPort} no-v2 v3ident=${v3Identity} ${address}:${dirPort} ${fingerprint}`,
     ),
     DataDirectory: dataDirectory,
-    ControlPort: `127.0.0.1:${controlPort}`,
+    ControlPort: formatEndpoint(control),
     CookieAuthentication: '1',
     SocksPort: '0',
     __OwningControllerProcess: String(owner),
@@ -50,12 +53,12 @@ export function commonOptions(
 }
 
 /** What a relay has beside, an authority included. */
-export function relayOptions(nickname: string, orPort: number): TorrcOptions {
+export function relayOptions(nickname: string, address: string, orPort: number): TorrcOptions {
   return {
     Nickname: nickname,
     ContactInfo: 'none',
-    Address: '127.0.0.1',
-    ORPort: `127.0.0.1:${orPort} IPv4Only`,
+    Address: address,
+    ORPort: `${address}:${orPort} IPv4Only`,
     AssumeReachable: '1',
     PublishServerDescriptor: '1',
     ServerDNSAllowBrokenConfig: '1',
@@ -66,9 +69,9 @@ export function relayOptions(nickname: string, orPort: number): TorrcOptions {
 }
 
 /** What an authority has beside that. */
-export function authorityOptions(dirPort: number): TorrcOptions {
+export function authorityOptions(address: string, dirPort: number): TorrcOptions {
   return {
-    DirPort: `127.0.0.1:${dirPort}`,
+    DirPort: `${address}:${dirPort}`,
     AuthoritativeDirectory: '1',
     V3AuthoritativeDirectory: '1',
     V3AuthVotingInterval: `${votingSeconds} seconds`,
