@@ -66,7 +66,7 @@ export class TorProcess implements TorInstance {
     // An old cookie would be taken for the new process' one.
     await runtime.store.remove(this.cookiePath);
     await runtime.store.write(`${directory}/torrc`, torrc());
-    const [program = '', ...words] = [...command, '--defaults-torrc', '/dev/null', '-f', `${directory}/torrc`];
+    const [program, ...words] = [...command, '--defaults-torrc', '/dev/null', '-f', `${directory}/torrc`];
     const child = await startProgram(runtime, program, words);
     this.#child = child;
     this.#running = true;
