@@ -50,6 +50,7 @@ export const errorCodes = {
   MESH_RECORD: 'a node wants to publish a record of a bad kind, or of too many kinds',
   MESH_TOO_LARGE: 'a message or record for the mesh is larger than it may be',
   SEALED_REFUSED: 'a sealed message does not open',
+  PROXY_LISTEN: 'the proxy cannot listen where the heads should lead',
   PEER_UNKNOWN: 'no member of the cluster has that id, or several have',
   MASTER_KEY_UNREADABLE: 'the master key file is missing or may not be read',
   REDIS_CREDENTIALS: 'a file with a password, key or certificate for Redis cannot be read',

@@ -13,6 +13,7 @@ import identity from './identity/index.ts';
 import mergeFairShare from './merge/fair-share/index.ts';
 import mesh from './mesh/index.ts';
 import operator from './operator/index.ts';
+import proxy from './proxy/index.ts';
 import publish from './publish/index.ts';
 import repair from './repair/index.ts';
 import restrictedDiscovery from './restricted-discovery/index.ts';
@@ -39,6 +40,7 @@ const all: readonly AnyPlugin[] = [
   mergeFairShare,
   mesh,
   operator,
+  proxy,
   publish,
   repair,
   restrictedDiscovery,

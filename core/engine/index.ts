@@ -5,6 +5,7 @@ export * from './contracts/cluster.ts';
 export * from './contracts/members.ts';
 export * from './contracts/master.ts';
 export * from './contracts/node.ts';
+export * from './contracts/proxy.ts';
 export * from './contracts/publisher.ts';
 export * from './contracts/tor.ts';
 export * from './engine.ts';

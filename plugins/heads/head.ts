@@ -7,7 +7,7 @@
  * clients use the second one (from the start of a time period until the next shared random value), only the HSDirs have
  * that: it is fetched as a client would, because the first one's introduction points die at the end of that half.
  */
-import { type TorClient, type TorEvent } from '../../core/engine/index.ts';
+import type { Front, TorClient, TorEvent } from '../../core/engine/index.ts';
 import { ChimeraError, isChimeraError, messageOf, type ErrorCode } from '../../core/errors.ts';
 import {
   clientSlot,
@@ -40,6 +40,8 @@ export interface HeadContext {
   readonly mode: IdentityMode;
   readonly runtime: Runtime;
   readonly log: Log;
+  /** Where the virtual port leads instead of the target itself, where a proxy stands before it. */
+  readonly front?: (target: string) => Promise<Front>;
   /** Called whenever report() may answer differently. */
   changed(why: string): void;
 }
@@ -73,6 +75,7 @@ const pollsUntilForgotten = 5;
 const setUpFailures: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   'HEADS_DIRECTORY',
   'HEADS_REFUSED',
+  'PROXY_LISTEN',
   'VAULT_LOCKED',
   'VAULT_ON_DISK',
 ]);
@@ -152,11 +155,14 @@ export function createHead(context: HeadContext): Head {
       });
     }
     signal.throwIfAborted();
+    const front = (await context.front?.(options.target)) ?? { target: options.target, settings: [] };
+    signal.throwIfAborted();
     const service: ServiceSettings = [
       ['HiddenServiceDir', own],
-      ['HiddenServicePort', `${options.virtual_port} ${options.target}`],
+      ['HiddenServicePort', `${options.virtual_port} ${front.target}`],
       ['HiddenServiceNumIntroductionPoints', String(options.num_introduction_points)],
       ['HiddenServiceOnionBalanceInstance', '1'],
+      ...front.settings.filter(([option]) => !(option in options.torrc)),
       ...Object.entries(options.torrc),
     ];
     const running = await readServices(tor);

@@ -7,6 +7,7 @@ import {
   headControlContract,
   headRegistryContract,
   masterContract,
+  proxyContract,
   torContract,
   type Contract,
   type Host,
@@ -30,6 +31,7 @@ export function headsPlugin(definition: {
     name,
     summary,
     needs: [torContract, masterContract, headRegistryContract, ...(definition.needs ?? [])],
+    wants: [proxyContract],
     gives: [headControlContract],
     section: 'heads',
     options: headOptionsSchema,
@@ -59,6 +61,7 @@ export function headsPlugin(definition: {
 
       host.hooks.start.tap(name, () => {
         const tors = host.need(torContract);
+        const proxy = host.want(proxyContract);
         const registry = host.need(headRegistryContract);
         const mode = definition.mode(host);
         const clients =
@@ -82,6 +85,7 @@ export function headsPlugin(definition: {
               mode,
               runtime: host.runtime,
               log: host.log,
+              ...(proxy === undefined ? {} : { front: (target: string) => proxy.front(head, target) }),
               changed: (why) => {
                 host.log.info('the head changed', { head, why });
                 tell();

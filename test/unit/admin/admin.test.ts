@@ -149,7 +149,7 @@ describe('the admin socket', () => {
   test('when the one who asks goes away, the command is told', async () => {
     const socket = new Socket();
     let heard: () => void = () => undefined;
-    const aborted = new Promise<void>((resolve) => (heard = resolve));
+    const aborted = new Promise<void>((resolve) => (heard = () => resolve()));
     await serve(
       command('long', (_args, _say, signal) => {
         socket.destroy();

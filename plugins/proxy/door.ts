@@ -1,0 +1,160 @@
+/**
+ * The door: a small HTTP server for one request, `POST /.rb/<selector>` with a body of known length. Whatever else comes, and
+ * whatever is refused, gets the same 404, byte for byte, at a time that tells nothing: answers leave at whole multiples of
+ * `answerStepMs` after the request was there. Who sends too slowly is cut.
+ */
+import type { Duplex } from 'node:stream';
+import type { DoorAnswer } from '../../core/engine/index.ts';
+import { withDeadline, type Clock, type Log } from '../../core/runtime/index.ts';
+import { selectorOf } from './door-path.ts';
+
+export const longestDoorHead = 4_096;
+export const longestDoorBody = 16_384;
+const readLimitMs = 10_000;
+const writeLimitMs = 30_000;
+const answerLimitMs = 20_000;
+export const answerStepMs = 250;
+/** Requests at once, and so many in a burst and a second: beyond the first cut, beyond the others refused unread. */
+const maximumOpen = 32;
+const burst = 40;
+const perSecond = 8;
+
+export const notFound = Buffer.from(
+  'HTTP/1.1 404 Not Found\r\nContent-Type: text/plain\r\nContent-Length: 10\r\nConnection: close\r\n\r\nNot Found\n',
+);
+
+function success(body: Uint8Array): Buffer {
+  const head = `HTTP/1.1 200 OK\r\nContent-Type: application/octet-stream\r\nContent-Length: ${body.length}\r\nConnection: close\r\n\r\n`;
+  return Buffer.concat([Buffer.from(head), body]);
+}
+
+export interface DoorRequest {
+  readonly selector: string;
+  readonly body: Uint8Array;
+}
+
+/**
+ * The request in what has arrived so far: `undefined` while more must come, `null` when it is none that the door answers.
+ * Total: any bytes.
+ */
+export function parseDoorRequest(bytes: Uint8Array): DoorRequest | null | undefined {
+  const all = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
+  const end = all.indexOf('\r\n\r\n');
+  if (end < 0) return bytes.length > longestDoorHead ? null : undefined;
+  if (end > longestDoorHead) return null;
+  const [start = '', ...headers] = all.subarray(0, end).toString('latin1').split('\r\n');
+  const target = /^POST (\S+) HTTP\/1\.1$/.exec(start)?.[1];
+  const selector = target === undefined ? undefined : selectorOf(target);
+  const lengths = headers.flatMap((line) => /^content-length:[ \t]*(\d{1,6})[ \t]*$/i.exec(line)?.[1] ?? []);
+  const length = lengths.length === 1 ? Number(lengths[0]) : 0;
+  if (selector === undefined || length === 0 || length > longestDoorBody) return null;
+  if (headers.some((line) => /^(?:transfer-encoding|expect|upgrade)[ \t]*:/i.test(line))) return null;
+  const body = all.subarray(end + 4);
+  if (body.length > length) return null;
+  return body.length < length ? undefined : { selector, body: Uint8Array.from(body) };
+}
+
+/** Reads on until the request is there; `null` as parseDoorRequest says. Rejects when the client is too slow or goes away. */
+async function readRequest(clock: Clock, stream: Duplex, begun: Uint8Array): Promise<DoorRequest | null> {
+  const late = (): Error => new Error('the request came too slowly');
+  return withDeadline(
+    clock,
+    readLimitMs,
+    late,
+    () =>
+      new Promise<DoorRequest | null>((resolve, reject) => {
+        let received = begun;
+        const look = (): boolean => {
+          const request = parseDoorRequest(received);
+          if (request !== undefined) resolve(request);
+          return request !== undefined;
+        };
+        if (look()) return;
+        const onData = (chunk: Uint8Array): void => {
+          received = Buffer.concat([received, chunk]);
+          if (look()) stream.off('data', onData);
+        };
+        stream.on('data', onData);
+        stream.once('close', () => reject(new Error('the client went away')));
+        stream.resume();
+      }),
+  );
+}
+
+export interface Door {
+  /** Serves one stream, of which `begun` has been read; the stream is closed at the end. Never rejects. */
+  serve(stream: Duplex, begun: Uint8Array): Promise<void>;
+}
+
+export function createDoor(options: {
+  readonly clock: Clock;
+  readonly log: Log;
+  /** Who decides; undefined while nobody does. */
+  readonly answer: () => DoorAnswer | undefined;
+}): Door {
+  const { clock, log } = options;
+  let open = 0;
+  let left = burst;
+  let refilledAtMs = clock.monotonic();
+
+  const takeTurn = (): boolean => {
+    const now = clock.monotonic();
+    left = Math.min(burst, left + ((now - refilledAtMs) / 1_000) * perSecond);
+    refilledAtMs = now;
+    if (left < 1) return false;
+    left--;
+    return true;
+  };
+
+  const decide = async ({ selector, body }: DoorRequest): Promise<Uint8Array | undefined> => {
+    const answer = options.answer();
+    if (answer === undefined || !takeTurn()) return undefined;
+    try {
+      const late = (): Error => new Error('no decision in time');
+      return await withDeadline(clock, answerLimitMs, late, (signal) => answer(selector, body, signal));
+    } catch (error) {
+      log.warn('a request at the door failed', { error });
+      return undefined;
+    }
+  };
+
+  const converse = async (stream: Duplex, begun: Uint8Array): Promise<void> => {
+    const request = await readRequest(clock, stream, begun);
+    let decided = false;
+    const decision = (request === null ? Promise.resolve(undefined) : decide(request)).finally(() => (decided = true));
+    const isDecided = (): boolean => decided;
+    // The steps are counted from before the work: what that takes shows only in whole steps.
+    do await clock.sleep(answerStepMs);
+    while (!isDecided());
+    const body = await decision;
+    const late = (): Error => new Error('the client reads too slowly');
+    await withDeadline(
+      clock,
+      writeLimitMs,
+      late,
+      () =>
+        new Promise<void>((resolve) => {
+          stream.once('close', resolve);
+          stream.end(body === undefined ? notFound : success(body), () => resolve());
+        }),
+    );
+  };
+
+  return {
+    serve: async (stream, begun) => {
+      if (open >= maximumOpen) {
+        stream.destroy();
+        return;
+      }
+      open++;
+      try {
+        await converse(stream, begun);
+      } catch (error) {
+        log.debug('a connection at the door was cut', { error });
+        stream.destroy();
+      } finally {
+        open--;
+      }
+    },
+  };
+}
