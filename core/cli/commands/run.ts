@@ -82,10 +82,8 @@ export const registerRun: RegisterCommand = (program, context) => {
       if (id !== resolved.core.node.id) runtime.log.info('this node', { node: id, label: resolved.core.node.id });
       const stopped = aborted(stopping);
       // Somebody may be asked on the terminal, and not answer.
-      const passphrase = await Promise.race([
-        vaultPassphrase(context, resolved, passphraseFd),
-        stopped.then(() => process.exit(exitCodes.ok)),
-      ]);
+      const passphrase = await Promise.race([vaultPassphrase(context, resolved, passphraseFd), stopped]);
+      if (passphrase === undefined) process.exit(exitCodes.ok);
       const plugged = { ...resolved, plugins: [...resolved.plugins, ...passphrase] };
       const node = createNode(plugged, runtime, id);
       engine = node;

@@ -1,8 +1,9 @@
 /** The real command as a process: built once into a temporary directory, run with files of its own. Enter at `buildCommand`. */
-import { execFileSync, spawn } from 'node:child_process';
+import { execFileSync, spawn, type ChildProcessByStdio } from 'node:child_process';
 import { cpSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
+import type { Readable, Writable } from 'node:stream';
 
 const root = resolve(import.meta.dirname, '../../..');
 
@@ -22,6 +23,7 @@ export interface LogLine {
 }
 
 export interface Running {
+  readonly pid: number;
   readonly ended: Promise<Ended>;
   /** Everything on standard error so far. */
   err(): string;
@@ -34,8 +36,19 @@ export interface Running {
 }
 
 export interface Command {
-  /** Runs it. `deprived` takes the right to ignore file modes from root. */
-  start(args: readonly string[], options?: { readonly deprived?: boolean; readonly cwd?: string }): Running;
+  /**
+   * Runs it. `deprived` takes the right to ignore file modes from root; `descriptor` is what it can read from file descriptor 3;
+   * `environment` goes over this process' own.
+   */
+  start(
+    args: readonly string[],
+    options?: {
+      readonly deprived?: boolean;
+      readonly cwd?: string;
+      readonly descriptor?: string;
+      readonly environment?: Readonly<Record<string, string>>;
+    },
+  ): Running;
   /** Ends what still runs and removes the build. */
   remove(): Promise<void>;
 }
@@ -57,15 +70,16 @@ export function buildCommand(): Command {
   const main = join(directory, 'dist/core/cli/main.js');
   const running = new Set<{ readonly kill: (signal: NodeJS.Signals) => void; readonly ended: Promise<Ended> }>();
 
-  const start: Command['start'] = (args, { deprived = false, cwd } = {}) => {
+  const start: Command['start'] = (args, { deprived = false, cwd, descriptor, environment } = {}) => {
     const deprive = deprived && process.getuid?.() === 0;
     const command = [process.execPath, main, ...args];
     const whole = deprive ? ['setpriv', '--bounding-set=-all', '--inh-caps=-all', ...command] : command;
     const child = spawn(whole[0] as string, whole.slice(1), {
-      stdio: ['ignore', 'pipe', 'pipe'],
-      env: { ...process.env, NO_COLOR: '1' },
+      stdio: ['ignore', 'pipe', 'pipe', descriptor === undefined ? 'ignore' : 'pipe'],
+      env: { ...process.env, NO_COLOR: '1', ...environment },
       ...(cwd === undefined ? {} : { cwd }),
-    });
+    }) as ChildProcessByStdio<null, Readable, Readable>;
+    if (descriptor !== undefined) (child.stdio[3] as unknown as Writable).end(descriptor);
     let out = '';
     let err = '';
     let over = false;
@@ -88,6 +102,7 @@ export function buildCommand(): Command {
     });
     const lines = (): LogLine[] => err.split('\n').slice(0, -1).flatMap(parsed);
     const self: Running = {
+      pid: child.pid as number,
       ended,
       err: () => err,
       lines,

@@ -142,10 +142,15 @@ export function tablesFor(control: Endpoint, master: Master, tables: Tables = {}
 }
 
 /** Writes a configuration as JSON and runs a node with it. */
-export function runNode(world: Workplace, tables: Tables, options: { readonly deprived?: boolean } = {}): Running {
+export function runNode(
+  world: Workplace,
+  tables: Tables,
+  options: Parameters<Command['start']>[1] & { readonly args?: readonly string[] } = {},
+): Running {
   const file = `${directoryOf(world)}/chimera.json`;
   writeFileSync(file, JSON.stringify(tables));
-  return world.command.start(['run', '-c', file], options);
+  const { args = [], ...rest } = options;
+  return world.command.start(['run', '-c', file, ...args], rest);
 }
 
 export interface Stopped extends Ended {
