@@ -26,11 +26,11 @@ const options = v.strictObject({
   /** Without a descriptor for this long, a backend is left out. */
   stale_after_secs: v.optional(integer(60, 86_400), 3_600),
   timeout_ms: v.optional(integer(1_000, 120_000), 30_000),
-  /** Holds one idle stream to each backend, to see its death at once. Port 0 turns it off. */
+  /** Connects to each backend again and again on one circuit, to see its death in seconds. Port 0 turns it off. */
   watch_port: v.optional(integer(0, 65_535), 80),
-  watch_interval_ms: v.optional(integer(500, 600_000), 10_000),
-  watch_timeout_ms: v.optional(integer(500, 120_000), 15_000),
-  watch_failures: v.optional(integer(1, 10), 2),
+  watch_interval_ms: v.optional(integer(500, 600_000), 2_000),
+  watch_timeout_ms: v.optional(integer(500, 120_000), 5_000),
+  watch_failures: v.optional(integer(1, 10), 3),
 });
 type Options = v.InferOutput<typeof options>;
 

@@ -197,7 +197,7 @@ class Lab {
       node: { ...settings.node, id: 'publisher' },
       master: { identity_key_path: keyPath },
       tor: { ...settings.tor, control: formatEndpoint(tor.control) },
-      backends: { watch_interval_ms: 2_000, watch_timeout_ms: 4_000, ...settings.backends, addresses },
+      backends: { watch_interval_ms: 1_000, watch_timeout_ms: 4_000, ...settings.backends, addresses },
     };
     const loaded = { file: undefined, directory, value };
     const engine = createNode(await resolveConfig(loaded, shipped, preset), runtime);

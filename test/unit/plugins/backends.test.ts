@@ -197,8 +197,11 @@ test.each([
 
 describe('watching', () => {
   /** A SOCKS5 port that connects to everything that is up (RFC 1928), by host name. */
-  async function socksPort(net: MemoryNet): Promise<{ up: Map<string, boolean>; open: Map<string, Duplex[]> }> {
-    const up = new Map<string, boolean>();
+  async function socksPort(
+    net: MemoryNet,
+  ): Promise<{ up: Map<string, boolean | 'hangs'>; open: Map<string, Duplex[]>; asked: string[] }> {
+    const up = new Map<string, boolean | 'hangs'>();
+    const asked: string[] = [];
     const open = new Map<string, Duplex[]>();
     await net.host('tor').listen({ host: '127.0.0.1', port: 9050 }, (stream) => {
       let received = Buffer.alloc(0);
@@ -215,6 +218,8 @@ describe('watching', () => {
         } else if (stage === 'request') {
           const host = received.subarray(5, 5 + (received[4] ?? 0)).toString();
           const answers = up.get(host) ?? true;
+          asked.push(host);
+          if (answers === 'hangs') return;
           stream.write(Uint8Array.of(5, answers ? 0 : 4, 0, 1, 0, 0, 0, 0, 0, 0));
           stage = 'data';
           if (answers) open.set(host, [...(open.get(host) ?? []), stream]);
@@ -224,7 +229,7 @@ describe('watching', () => {
       });
       stream.on('error', () => undefined);
     });
-    return { up, open };
+    return { up, open, asked };
   }
 
   async function watched(settings = {}, prepare?: (tor: ReturnType<typeof stage>['tor']) => void) {
@@ -251,6 +256,11 @@ describe('watching', () => {
         socks.up.set(hostOf(backend), false);
         for (const stream of socks.open.get(hostOf(backend)) ?? []) stream.destroy();
       },
+      asked: (backend: Backend) => socks.asked.filter((host) => host === hostOf(backend)).length,
+      killHanging: (backend: Backend) => {
+        socks.up.set(hostOf(backend), 'hangs');
+        for (const stream of socks.open.get(hostOf(backend)) ?? []) stream.destroy();
+      },
       hangUp: (backend: Backend) => socks.open.get(hostOf(backend))?.at(-1)?.destroy(),
       revive: (backend: Backend) => socks.up.set(hostOf(backend), true),
     };
@@ -270,6 +280,38 @@ describe('watching', () => {
     expect(s.now()).toEqual([b.address]);
     await s.clock.advance(5 * minute);
     expect(s.now()).toEqual([b.address]);
+  });
+
+  test('one whose introduction points still acknowledge is left out after the timeout: tries that hang do not wait for each other', async () => {
+    const s = await watched({ watch_timeout_ms: 7000, watch_failures: 3 });
+    const before = s.asked(a);
+    s.killHanging(a);
+    await s.clock.advance(6900);
+    expect(s.now()).toEqual([a.address, b.address]);
+    expect(s.asked(a) - before).toBe(3);
+    await s.clock.advance(200);
+    expect(s.now()).toEqual([b.address]);
+  });
+
+  test('one that dies just after its stream was opened again is left out as soon', async () => {
+    const s = await watched({ watch_interval_ms: 60_000 });
+    await s.clock.advance(2 * minute);
+    s.hangUp(a);
+    await s.clock.advance(1000);
+    s.kill(a);
+    await s.clock.advance(3000);
+    expect(s.now()).toEqual([b.address]);
+  });
+
+  test('one try that hangs is not a dead backend: the next one answers', async () => {
+    const s = await watched({ watch_timeout_ms: 7000, watch_failures: 3 });
+    const count = s.told.length;
+    s.killHanging(a);
+    await s.clock.advance(500);
+    s.revive(a);
+    await s.clock.advance(10_000);
+    expect(s.told).toHaveLength(count);
+    expect(s.streams(a)).toBe(1);
   });
 
   test('a tor that goes away between two questions is asked again', async () => {
