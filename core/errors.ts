@@ -55,6 +55,7 @@ export const errorCodes = {
   MASTER_KEY_UNREADABLE: 'the master key file is missing or may not be read',
   REDIS_CREDENTIALS: 'a file with a password, key or certificate for Redis cannot be read',
   REDIS_MISSING: 'the library for Redis is not installed',
+  STRATEGY_FILE: 'a strategy of your own cannot be loaded, or is none',
   TRANSPORT_BIND: 'a transport cannot open its socket',
   REPAIR_COMMAND: 'the command that should restart a tor failed',
   VAULT_FILE: 'a sealed master key is missing, damaged or cannot be read',

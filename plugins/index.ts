@@ -21,6 +21,7 @@ import revocation from './revocation/index.ts';
 import schedule from './schedule/index.ts';
 import signerFile from './signer/file/index.ts';
 import signerVault from './signer/vault/index.ts';
+import strategyFile from './strategy/file/index.ts';
 import tor from './tor/index.ts';
 import transportRedis from './transport/redis/index.ts';
 import transportUdp from './transport/udp/index.ts';
@@ -48,6 +49,7 @@ const all: readonly AnyPlugin[] = [
   schedule,
   signerFile,
   signerVault,
+  strategyFile,
   tor,
   transportRedis,
   transportUdp,

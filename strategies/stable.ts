@@ -1,5 +1,6 @@
 /** stable: everything that is healthy is live. The descriptor changes only when the heads do. */
-import type { RotationStrategy } from '../core/pipeline/index.ts';
+import * as v from 'valibot';
+import type { RotationStrategy, StrategyDefinition } from '../core/pipeline/index.ts';
 
 export const stable: RotationStrategy<null> = {
   name: 'stable',
@@ -11,4 +12,11 @@ export const stable: RotationStrategy<null> = {
     },
     state,
   }),
+};
+
+export const stableStrategy: StrategyDefinition<object, null> = {
+  name: 'stable',
+  summary: 'Everything that is healthy is live.',
+  options: v.strictObject({}),
+  create: () => stable,
 };

@@ -96,6 +96,12 @@ export async function resolveConfig(
       remedy: near === undefined ? `it has: ${known.join(', ')}` : `did you mean "${near}"?`,
     });
   }
+  const { strategy } = loaded.value;
+  const strategyFile = isTable(strategy) && typeof strategy.file === 'string' ? strategy.file : undefined;
+  const ownStrategy = strategyFile === undefined ? undefined : shipped.plugins.get('strategy/file');
+  if (ownStrategy !== undefined) {
+    plugins = [...plugins.filter(({ name }) => !name.startsWith('strategy/')), ownStrategy];
+  }
   const added = await Promise.all(add.map((path) => importPlugin(path, loaded.directory, shipped)));
   const replaced = new Set([...remove, ...added.map(({ name }) => name)]);
   plugins = [...plugins.filter(({ name }) => !replaced.has(name)), ...added];
@@ -119,7 +125,12 @@ export async function resolveConfig(
   }
   // A plugin that was left out takes the preset's defaults for its table with it.
   const defaults = Object.entries(presetDefaults(preset)).filter(([name]) => name in coreSections || name in sections);
-  const value = overlay(Object.fromEntries(defaults), loaded.value);
+  const known = ownStrategy === undefined ? defaults : defaults.filter(([name]) => name !== 'strategy');
+  const value = overlay(Object.fromEntries(known), loaded.value);
+  // As with plugins.add, the path starts at the file that names it.
+  if (strategyFile !== undefined && isTable(value.strategy)) {
+    value.strategy = { ...value.strategy, file: resolvePath(loaded.directory, strategyFile) };
+  }
   const checked = checkConfig(v.strictObject({ ...coreSections, ...sections }), value, file) as CoreConfig & Table;
   const options = new Map<string, unknown>();
   for (const [section, plugin] of owners) options.set(plugin.name, checked[section]);

@@ -6,6 +6,7 @@
  *   requestCycle()   one publish cycle per request, coalesced
  *   stop()           ends background work and the running cycle, then releases in reverse order
  */
+import { createHash } from 'node:crypto';
 import { HookMap, type FullTap } from 'tapable';
 import { ChimeraError, messageOf } from '../errors.ts';
 import { addressOfKey } from '../onion/index.ts';
@@ -29,6 +30,7 @@ import {
   type Published,
   type SignalName,
   type Signals,
+  type Signer,
 } from '../pipeline/index.ts';
 import { withDeadline, type Clock, type Runtime, type Store } from '../runtime/index.ts';
 import type { Contract } from './contract.ts';
@@ -287,6 +289,7 @@ export function createEngine(options: EngineOptions): Engine {
       epoch: () => election?.epoch ?? 0,
       mayPublish: (epoch) => election === undefined || (election.elected && election.epoch === epoch),
       clients: () => discovery?.clients ?? [],
+      rotationSeed: createRotationSeed(signer),
       signal: stopping.signal,
     };
   };
@@ -326,6 +329,16 @@ export function createEngine(options: EngineOptions): Engine {
       queue.request('start').catch(() => undefined);
     },
     stop: shutDown,
+  };
+}
+
+/** Every holder of the master key gives the same revision keys, and nobody else knows them; no time period has this number. */
+function createRotationSeed(signer: Signer): () => Promise<string> {
+  let seed: string | undefined;
+  return async () => {
+    const key = seed ?? (await signer.revisionKey({ number: 0, lengthMinutes: 1 }));
+    seed ??= createHash('sha256').update('chimera-rotation-seed\0').update(key).digest('hex');
+    return seed;
   };
 }
 

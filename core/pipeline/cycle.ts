@@ -43,6 +43,8 @@ export interface CycleDependencies {
   epoch(): number;
   /** Whether this node may publish in the term of this epoch, now. Without an election it may. */
   mayPublish?(epoch: number): boolean;
+  /** `view.seed`; empty without. */
+  rotationSeed?(): Promise<string>;
   /** x25519 keys of the clients that may read the descriptor; none means everybody. */
   clients(): readonly Uint8Array[];
   /** Aborts when the node stops: the running step ends at once. */
@@ -164,14 +166,16 @@ export async function runCycle(
       return neverZero(verifiedOnly(sifted, known), known, 'sift', fault);
     });
 
-    const view: View = {
+    let view: View = {
       nowMs: clock.now(),
       heads,
       live: memory.published?.live ?? [],
       epoch,
       maximumIntroPoints: settings.maximumIntroPoints,
+      seed: '',
     };
     const rotation = await step('rotate', async () => {
+      view = { ...view, seed: (await dependencies.rotationSeed?.()) ?? '' };
       const answer = await hooks.rotate.promise(view);
       if (answer === undefined) throw unanswered('rotate', 'a strategy');
       return answer;

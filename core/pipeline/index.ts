@@ -2,6 +2,7 @@
 export * from './cycle.ts';
 export * from './hooks.ts';
 export * from './model.ts';
+export * from './projection.ts';
 export * from './queue.ts';
 export * from './revisions.ts';
 export * from './seal.ts';

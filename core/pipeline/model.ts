@@ -78,12 +78,22 @@ export interface View {
   readonly epoch: number;
   /** At most this many introduction points go into one descriptor. */
   readonly maximumIntroPoints: number;
+  /**
+   * The same on every node that may publish, unknown to everybody else, and never another: a plan that derives from it and
+   * `nowMs` goes on when another node publishes, and nobody outside foresees it. Empty where there is none.
+   */
+  readonly seed: string;
 }
 
 /** Which candidates are live now, by id; and why, in a few words. */
 export interface Rotation {
   readonly live: readonly string[];
   readonly why: string;
+  /**
+   * Live candidates that belong together, by id: those of one sub-master, between which `merge/stacked` divides the places, or
+   * those of one descriptor of several (`merge/distinct`). Other merge policies do not look at it.
+   */
+  readonly groups?: readonly (readonly string[])[];
 }
 
 /**

@@ -8,6 +8,8 @@ export * from './laws/election-model.ts';
 export * from './laws/election-order.ts';
 export * from './laws/election.ts';
 export * from './laws/merge-policy.ts';
+export * from './laws/rotation-story.ts';
+export * from './laws/rotation-strategy.ts';
 export * from './laws/transport.ts';
 export * from './network/embedded/index.ts';
 export * from './network/network.ts';

@@ -77,6 +77,7 @@ export function arbitraryView(): fc.Arbitrary<View> {
       live: fc.subarray(candidates.map(({ id }) => id)),
       epoch: fc.nat(1000),
       maximumIntroPoints: fc.integer({ min: 1, max: 20 }),
+      seed: fc.constantFrom('', 'seed', 'another'),
     });
   });
 }

@@ -77,7 +77,7 @@ it('the plugin publishes no relay twice', async () => {
     [5, 6, 1],
   ]);
   const answer = await bare.hooks.merge.promise({
-    view: { nowMs: 0, heads: [], live: [], epoch: 0, maximumIntroPoints: 20 },
+    view: { nowMs: 0, heads: [], live: [], epoch: 0, maximumIntroPoints: 20, seed: '' },
     rotation: { live: candidates.map(({ id }) => id), why: '' },
     candidates,
   });

@@ -98,7 +98,7 @@ test('the plugin answers the hook with one set, by the view’s maximum and what
   const candidates = candidatesOf([4, 4]);
   const live = ['n0/1#3', 'n1/1#3'];
   const answer = await bare.hooks.merge.promise({
-    view: { nowMs: 0, heads: [], live, epoch: 0, maximumIntroPoints: 2 },
+    view: { nowMs: 0, heads: [], live, epoch: 0, maximumIntroPoints: 2, seed: '' },
     rotation: { live, why: '' },
     candidates,
   });

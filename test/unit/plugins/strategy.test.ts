@@ -7,7 +7,7 @@ import { arbitraryView } from '../../kit/laws/arbitraries.ts';
 import { createSeededRandom } from '../../kit/sim/seeded-random.ts';
 import { createBareHost } from './support.ts';
 
-const view: View = { nowMs: 0, heads: [], live: [], epoch: 0, maximumIntroPoints: 20 };
+const view: View = { nowMs: 0, heads: [], live: [], epoch: 0, maximumIntroPoints: 20, seed: '' };
 
 /** Counts its decisions in its state. */
 function counting(nextMs: (count: number) => number | undefined): RotationStrategy<number> {

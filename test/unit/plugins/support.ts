@@ -59,7 +59,9 @@ export interface BareHost {
   release(): Promise<void>;
 }
 
-export function createBareHost(options: { node?: string; clock?: VirtualClock; store?: MemoryStore } = {}): BareHost {
+export function createBareHost(
+  options: { node?: string; clock?: VirtualClock; store?: MemoryStore; stateDirectory?: string } = {},
+): BareHost {
   const clock = options.clock ?? createVirtualClock(evening * 1000);
   const random = createSeededRandom('plugin');
   const store = options.store ?? createMemoryStore();
@@ -76,7 +78,7 @@ export function createBareHost(options: { node?: string; clock?: VirtualClock; s
     runtime: { clock, random, store, net: systemNet, processes: systemProcesses, log: silentLog },
     log,
     node: options.node ?? 'one',
-    stateDirectory: undefined,
+    stateDirectory: options.stateDirectory,
     hooks,
     need: <Service>({ name }: Contract<Service>) => services.get(name) as Service,
     want: <Service>({ name }: Contract<Service>) => services.get(name) as Service | undefined,
