@@ -9,6 +9,7 @@ import {
   meshContract,
   nodeIdentityContract,
   rosterContract,
+  secretRotationContract,
   type Host,
   type Json,
 } from '../../core/engine/index.ts';
@@ -84,7 +85,7 @@ export const operator = definePlugin({
   name,
   summary: 'Gives the operator the node’s status and the commands on its peers.',
   needs: [adminContract],
-  wants: [masterContract, meshContract, nodeIdentityContract, rosterContract],
+  wants: [masterContract, meshContract, nodeIdentityContract, rosterContract, secretRotationContract],
   apply(host) {
     const admin = host.need(adminContract);
     const { clock } = host.runtime;

@@ -1,6 +1,7 @@
 /** The commands on the cluster's members: `peer-list` and `peer-remove`. */
 import {
   meshContract,
+  secretRotationContract,
   type Admin,
   type AdmittedNode,
   type Host,
@@ -68,7 +69,11 @@ export function offerPeerCommands(host: Host, admin: Admin, roster: Roster): voi
       }
       roster.remove(peer.node, typeof why === 'string' && why !== '' ? why.slice(0, 200) : 'removed by the operator');
       say(`${peer.node} is removed; the others hear of it now`);
-      return { removed: peer.node };
+      const rotation = host.want(secretRotationContract);
+      if (rotation === undefined) return { removed: peer.node };
+      say('the cluster’s secret is replaced');
+      const { generation, confirmed, waiting } = await rotation.rotate(`${peer.node} was removed`);
+      return { removed: peer.node, generation, confirmed, waiting };
     },
   });
 }

@@ -7,7 +7,7 @@ import { resolveConfig } from '../../core/config/index.ts';
 import { electionContract, type AnyPlugin, type Election, type Engine } from '../../core/engine/index.ts';
 import { encodeSecretKeyFile, epochOfRevision, masterKeyFromSeed, readOuter } from '../../core/onion/index.ts';
 import type { CycleResult } from '../../core/pipeline/index.ts';
-import { formatEndpoint, silentLog, systemProcesses, type Runtime } from '../../core/runtime/index.ts';
+import { formatEndpoint, silentLog, systemProcesses, type Processes, type Runtime } from '../../core/runtime/index.ts';
 import electionPriority from '../../plugins/election/priority/index.ts';
 import { plugins } from '../../plugins/index.ts';
 import { createMemoryBus, memoryTransport, type MemoryBus } from '../../plugins/transport/memory/index.ts';
@@ -36,13 +36,21 @@ export interface ServiceNode {
   readonly results: CycleResult[];
 }
 
+export interface StartOptions {
+  readonly state?: boolean;
+  readonly election?: AnyPlugin;
+  /** More shipped plugins, by name, and tables of the configuration. */
+  readonly add?: readonly string[];
+  readonly tables?: Readonly<Record<string, Readonly<Record<string, unknown>>>>;
+}
+
 export interface ServiceCluster {
   readonly clock: VirtualClock;
   readonly bus: MemoryBus;
   readonly nodes: readonly ServiceNode[];
   readonly uploads: readonly SeenUpload[];
   /** Starts a node, or starts it again; its tor and its state directory, if it has one, are those of its last life. */
-  start(name: string, options?: { readonly state?: boolean; readonly election?: AnyPlugin }): Promise<ServiceNode>;
+  start(name: string, options?: StartOptions): Promise<ServiceNode>;
   /** Stops it as SIGTERM does. */
   stop(node: ServiceNode): Promise<void>;
   /** Its process dies: it says nothing any more. Its tor goes on, and loses its control connection. */
@@ -59,12 +67,16 @@ export interface ServiceCluster {
   end(): Promise<void>;
 }
 
-export async function startServiceCluster(seed: string): Promise<ServiceCluster> {
+/** `processes`: what plugins start instead of real ones. */
+export async function startServiceCluster(
+  seed: string,
+  { processes = systemProcesses }: { readonly processes?: Processes } = {},
+): Promise<ServiceCluster> {
   const clock = createVirtualClock(Date.UTC(2026, 0, 1, 0, 2));
   const random = createSeededRandom(seed);
   const store = createMemoryStore();
   const net = createMemoryNet({ clock, latencyMs: 1 });
-  const runtime: Runtime = { clock, random, net, store, processes: systemProcesses, log: silentLog };
+  const runtime: Runtime = { clock, random, net, store, processes, log: silentLog };
   const network = await startEmbeddedNetwork(runtime);
   const bus = createMemoryBus({ clock, random: random.fork('bus'), delayMs: { minimum: 1, maximum: 30 } });
   const key = masterKeyFromSeed(random.bytes(32));
@@ -95,7 +107,8 @@ export async function startServiceCluster(seed: string): Promise<ServiceCluster>
     };
   }
 
-  const start: ServiceCluster['start'] = async (name, { state = false, election = electionPriority } = {}) => {
+  const start: ServiceCluster['start'] = async (name, options = {}) => {
+    const { state = false, election = electionPriority, add = [], tables = {} } = options;
     let tor = tors.get(name);
     if (tor === undefined) {
       tor = await clock.runFor(network.addTor({ name }), 10_000);
@@ -108,7 +121,8 @@ export async function startServiceCluster(seed: string): Promise<ServiceCluster>
       tor: { control: formatEndpoint(tor.control) },
       heads: { target: '127.0.0.1:8080' },
       election: { priority: 10 * (name.charCodeAt(0) - 96) },
-      plugins: { remove: ['heads/registry'], add: ['mesh'] },
+      plugins: { remove: ['heads/registry'], add: ['mesh', ...add] },
+      ...tables,
     };
     const resolved = await resolveConfig(
       { file: undefined, directory: '/service', value },

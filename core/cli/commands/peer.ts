@@ -19,6 +19,14 @@ interface PeerRow {
   readonly admittedBy: string;
 }
 
+interface Removal {
+  readonly removed: string;
+  /** Of the cluster's secret, where it was replaced. */
+  readonly generation?: number;
+  readonly confirmed?: readonly string[];
+  readonly waiting?: readonly string[];
+}
+
 async function list(context: CommandContext, { json, ...where }: Options): Promise<void> {
   const { output } = context;
   const answer = await (await nodeOf(context, where))('peer-list');
@@ -59,8 +67,20 @@ async function remove(
     }
   }
   const result = await ask('peer-remove', { node: one?.node ?? node, ...(why === undefined ? {} : { why }) });
-  if (json) output.json(result);
-  else output.line(`${(result as { readonly removed: string }).removed} is no member any more`);
+  if (json) {
+    output.json(result);
+    return;
+  }
+  const { removed, generation, confirmed = [], waiting = [] } = result as unknown as Removal;
+  output.line(`${removed} is no member any more`);
+  if (generation !== undefined) {
+    output.line(`the cluster’s secret is generation ${generation} now; ${confirmed.length} other members have it`);
+    for (const id of waiting) output.line(output.dim(`  ${id} is away, and asks for it when it is back`));
+  }
+  output.note(
+    'What it has seen cannot be taken back. If it held the master key, the address may not be yours alone any more:\n' +
+      'see "Who gets the key" in docs/guides/vault.md.',
+  );
 }
 
 export const registerPeer: RegisterCommand = (program, context) => {

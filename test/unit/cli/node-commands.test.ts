@@ -193,7 +193,8 @@ describe('chimera peer', () => {
       'peer-list': async () => ({ cluster: 'aaaabbbb', members }),
       'peer-remove': async (args) => {
         removed.push(args);
-        return { removed: args.node ?? '' };
+        const rotated = args.why === 'stolen' ? { generation: 3, confirmed: ['aaaadddd'], waiting: ['aaaaeeee'] } : {};
+        return { removed: args.node ?? '', ...rotated };
       },
     });
   });
@@ -212,7 +213,12 @@ describe('chimera peer', () => {
     expect(refused.err).toContain('was not removed: nobody confirmed it');
     expect(removed).toEqual([]);
     expect((await run(['peer', 'remove', 'aaaac'], { yes: true })).out).toBe('aaaacccc is no member any more\n');
-    await run(['peer', 'remove', 'aaaac', '--yes', '--why', 'stolen']);
+    const rotated = await run(['peer', 'remove', 'aaaac', '--yes', '--why', 'stolen']);
+    expect(rotated.out).toBe(
+      'aaaacccc is no member any more\nthe cluster’s secret is generation 3 now; 1 other members have it\n' +
+        '  aaaaeeee is away, and asks for it when it is back\n',
+    );
+    expect(rotated.err).toContain('cannot be taken back');
     expect(removed).toEqual([{ node: 'aaaacccc' }, { node: 'aaaacccc', why: 'stolen' }]);
   });
 

@@ -4,6 +4,7 @@ import {
   masterContract,
   meshContract,
   rosterContract,
+  secretRotationContract,
   type Admin,
   type AdminCommand,
   type AdmittedNode,
@@ -150,6 +151,22 @@ describe('peers', () => {
       ['three', 'removed by the operator'],
       ['twoa', 'stolen'],
     ]);
+  });
+
+  test('remove has the cluster’s secret replaced, after the removal, and says who has it', async () => {
+    const { bare, ask, removed } = setUp();
+    bare.provide(secretRotationContract, {
+      rotate: async (why) => {
+        expect([removed, why]).toEqual([[['three', 'stolen']], 'three was removed']);
+        return { generation: 4, confirmed: ['twoa'], waiting: ['twob'] };
+      },
+    });
+    expect(await ask('peer-remove', { node: 'three', why: 'stolen' })).toEqual({
+      removed: 'three',
+      generation: 4,
+      confirmed: ['twoa'],
+      waiting: ['twob'],
+    });
   });
 
   test.each(['one', 'two', 'twox', 'zzzz', '', 7, '../x'])('remove refuses %j', async (node) => {
