@@ -10,6 +10,7 @@ import headsDisposable from './heads/disposable/index.ts';
 import headsRegistry from './heads/registry/index.ts';
 import headsShared from './heads/shared/index.ts';
 import identity from './identity/index.ts';
+import join from './join/index.ts';
 import mergeFairShare from './merge/fair-share/index.ts';
 import mesh from './mesh/index.ts';
 import operator from './operator/index.ts';
@@ -38,6 +39,7 @@ const all: readonly AnyPlugin[] = [
   headsRegistry,
   headsShared,
   identity,
+  join,
   mergeFairShare,
   mesh,
   operator,

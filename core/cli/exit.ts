@@ -29,6 +29,8 @@ const usage: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   'IDENTITY_EXPOSED',
   'IDENTITY_FILE',
   'IDENTITY_MISSING',
+  'JOIN_INVITATION',
+  'JOIN_LISTEN',
   'LAB_TOR_MISSING',
   'MASTER_KEY_UNREADABLE',
   'ONION_ADDRESS',

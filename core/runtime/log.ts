@@ -20,8 +20,8 @@ const secretName =
   /secret|private|passw|passphrase|token|cookie|seed|share|psk|credential|prf|(?:^|_|\b)key$|(?:Secret|Private|Client|Master|Signing|Session)Key$/i;
 /** Names that match the above and are public by nature. */
 const publicName = /public|blindedKey|_?fingerprint/i;
-/** How the texts of key files begin. */
-const secretText = /(?:== ed25519v1-secret|chimera-node-key|chimera-cluster-secrets)[\s\S]*/;
+/** How the texts of key files, and of invitations, begin. */
+const secretText = /(?:== ed25519v1-secret|chimera-node-key|chimera-cluster-secrets|invite-[a-z2-7]{20})[\s\S]*/i;
 /** True for names of fields whose values must not be shown. */
 export function isSecretName(name: string): boolean {
   return secretName.test(name) && !publicName.test(name);
