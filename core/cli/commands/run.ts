@@ -74,6 +74,8 @@ export const registerRun: RegisterCommand = (program, context) => {
     .addHelpText('after', '\nExample:\n  chimera run --config /etc/chimera/chimera.toml')
     .action(async ({ config, preset, passphraseFd }: RunOptions) => {
       const stopping = stopSignal(context.runtime.clock);
+      // Unheard, it opens Node's inspector, and this process' memory, to every user of the machine.
+      process.on('SIGUSR1', () => undefined);
       let engine: Engine | undefined;
       process.on('SIGHUP', () => engine?.signal('operator', { why: 'SIGHUP' }));
       const resolved = await resolveConfig(await loadConfig(config, process.cwd()), { presets, plugins }, preset);
