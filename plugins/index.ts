@@ -6,10 +6,12 @@ import electionHighestId from './election/highest-id/index.ts';
 import electionPriority from './election/priority/index.ts';
 import electionTimeHash from './election/time-hash/index.ts';
 import electionUptime from './election/uptime/index.ts';
+import ghost from './ghost/index.ts';
 import headsDisposable from './heads/disposable/index.ts';
 import headsRegistry from './heads/registry/index.ts';
 import headsShared from './heads/shared/index.ts';
 import identity from './identity/index.ts';
+import hydra from './hydra/index.ts';
 import join from './join/index.ts';
 import mergeFairShare from './merge/fair-share/index.ts';
 import mesh from './mesh/index.ts';
@@ -20,6 +22,7 @@ import repair from './repair/index.ts';
 import restrictedDiscovery from './restricted-discovery/index.ts';
 import revocation from './revocation/index.ts';
 import schedule from './schedule/index.ts';
+import siege from './siege/index.ts';
 import signerFile from './signer/file/index.ts';
 import signerVault from './signer/vault/index.ts';
 import strategyFile from './strategy/file/index.ts';
@@ -35,10 +38,12 @@ const all: readonly AnyPlugin[] = [
   electionPriority,
   electionTimeHash,
   electionUptime,
+  ghost,
   headsDisposable,
   headsRegistry,
   headsShared,
   identity,
+  hydra,
   join,
   mergeFairShare,
   mesh,
@@ -49,6 +54,7 @@ const all: readonly AnyPlugin[] = [
   restrictedDiscovery,
   revocation,
   schedule,
+  siege,
   signerFile,
   signerVault,
   strategyFile,

@@ -20,7 +20,7 @@ import {
 } from '../../core/onion/index.ts';
 import { usablePeriods, type Consensus, type HeadReport } from '../../core/pipeline/index.ts';
 import { jittered, withDeadline, type Log, type Runtime, type Timer } from '../../core/runtime/index.ts';
-import { directoryOf, readServices, writeServices, type ServiceSettings } from './settings.ts';
+import { alone, directoryOf, readServices, writeServices, type ServiceSettings } from './settings.ts';
 import type { HeadOptions } from './options.ts';
 
 /** What differs between the identity modes. */
@@ -165,22 +165,26 @@ export function createHead(context: HeadContext): Head {
       ...front.settings.filter(([option]) => !(option in options.torrc)),
       ...Object.entries(options.torrc),
     ];
-    const running = await readServices(tor);
-    signal.throwIfAborted();
-    const others = running.filter((known) => directoryOf(known) !== own);
-    const known = others.length < running.length;
-    if (!mode.publishesItself && previousPublish === undefined) {
-      previousPublish = (await tor.getConf('PublishHidServDescriptors'))[0] ?? '1';
+    const known = await alone(tor, async () => {
+      const running = await readServices(tor);
       signal.throwIfAborted();
-    }
-    try {
-      await writeServices(tor, [...others, service], mode.publishesItself ? [] : [['PublishHidServDescriptors', '0']]);
-    } catch (error) {
-      throw new ChimeraError('HEADS_REFUSED', `${context.head}: tor refuses the onion service: ${messageOf(error)}`, {
-        remedy: 'see tor’s own log for the reason; the directory must belong to tor’s user and nobody else may read it',
-        cause: error,
-      });
-    }
+      const others = running.filter((one) => directoryOf(one) !== own);
+      if (!mode.publishesItself && previousPublish === undefined) {
+        previousPublish = (await tor.getConf('PublishHidServDescriptors'))[0] ?? '1';
+        signal.throwIfAborted();
+      }
+      try {
+        const publish = mode.publishesItself ? [] : ([['PublishHidServDescriptors', '0']] as const);
+        await writeServices(tor, [...others, service], publish);
+      } catch (error) {
+        throw new ChimeraError('HEADS_REFUSED', `${context.head}: tor refuses the onion service: ${messageOf(error)}`, {
+          remedy:
+            'see tor’s own log for the reason; the directory must belong to tor’s user and nobody else may read it',
+          cause: error,
+        });
+      }
+      return others.length < running.length;
+    });
     const hostname = await store.read(`${own}/hostname`, longestHostname);
     if (hostname === undefined) {
       throw new ChimeraError('HEADS_DIRECTORY', `${context.head}: tor wrote no ${own}/hostname`, {

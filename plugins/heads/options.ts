@@ -21,6 +21,8 @@ const target = v.pipe(
 export const headOptions = {
   /** Control ports of the tors that carry heads, one head each; the node's own tor when empty. */
   controls: v.optional(v.array(endpoint), []),
+  /** How many heads may grow beside these while others are under siege. */
+  grow: v.optional(integer(0, 8), 1),
   /** HiddenServicePort: the port that clients ask for … */
   virtual_port: v.optional(integer(1, 65_535), 80),
   /** … and where it leads. */

@@ -9,6 +9,19 @@ export type ServiceSettings = readonly (readonly [option: string, value: string]
 
 export const directoryOf = (service: ServiceSettings): string => service[0]?.[1] ?? '';
 
+/** Changes of a tor's list that are under way. */
+const changes = new WeakMap<TorClient, Promise<unknown>>();
+
+/** Runs `work`, which reads and rewrites the list, when every such work before it is over: two at once would undo each other. */
+export function alone<T>(tor: TorClient, work: () => Promise<T>): Promise<T> {
+  const done = (changes.get(tor) ?? Promise.resolve()).then(work, work);
+  changes.set(
+    tor,
+    done.catch(() => undefined),
+  );
+  return done;
+}
+
 /** The services that tor runs now, in order. */
 export async function readServices(tor: TorClient): Promise<ServiceSettings[]> {
   const services: [string, string][][] = [];

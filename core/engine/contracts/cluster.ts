@@ -117,5 +117,12 @@ export interface HeadControl {
   heads(): readonly OwnHead[];
   exclude(head: string, why: string): void;
   include(head: string, why: string): void;
+  /**
+   * Starts one more head, in the tor of this node that carries the fewest: other introduction points, and another key. Returns its
+   * name at once; it is told to the registry once it has introduction points. Undefined when the node has as many as it may.
+   */
+  grow?(why: string): string | undefined;
+  /** Ends a head that grow() started, and all that goes through it. Others are left alone. */
+  shrink?(head: string, why: string): Promise<void>;
 }
 export const headControlContract = contract<HeadControl>('head-control');

@@ -1,0 +1,178 @@
+/**
+ * hydra: cuts a besieged head out of the descriptor and lets another one grow. The publisher decides (rule.ts, pure) in the
+ * stage `reactive` of the hook `rotate`; who has heads grows one when the publisher asks for it.
+ */
+import * as v from 'valibot';
+import { integer } from '../../core/config/schema.ts';
+import {
+  adminContract,
+  definePlugin,
+  electionContract,
+  headControlContract,
+  meshContract,
+  shedContract,
+} from '../../core/engine/index.ts';
+import { rotateStages } from '../../core/pipeline/index.ts';
+import type { Timer } from '../../core/runtime/index.ts';
+import { createHydraState, decide, type HydraSettings } from './rule.ts';
+
+export { createHydraState, decide, type Decision, type HydraSettings, type HydraState, type SeenHead } from './rule.ts';
+
+const options = v.strictObject({
+  /** Heads kept back for the place of a besieged one; a quarter of all, rounded down, when absent. */
+  spares: v.optional(integer(0, 64)),
+  /** Live introduction points are never fewer while there are as many. */
+  floor_points: v.optional(integer(1, 20), 3),
+  /** The budget: at most one replacement in this time … */
+  cooldown_secs: v.optional(integer(0, 86_400), 600),
+  /** … and so many in an hour. */
+  max_replacements_per_hour: v.optional(integer(1, 60), 6),
+  /** How long a cut head must be calm until it may be live again. */
+  return_secs: v.optional(integer(10, 604_800), 1_800),
+  /** A head is live about this long, a quarter more or less, while another one rests. */
+  age_secs: v.optional(integer(600, 604_800), 21_600),
+  /** A head that grew is given up when nobody has asked for it for so long. */
+  shrink_secs: v.optional(integer(60, 604_800), 3_600),
+});
+export type HydraOptions = v.InferOutput<typeof options>;
+
+const name = 'hydra';
+const growKind = 'grow';
+const growRecord = v.strictObject({
+  epoch: v.number(),
+  nodes: v.pipe(v.array(v.pipe(v.string(), v.maxLength(128))), v.maxLength(64)),
+});
+const lookMs = 1_000;
+
+export const hydra = definePlugin<HydraOptions>({
+  name,
+  summary: 'Cuts a besieged head out of the descriptor and lets another one grow, within a budget.',
+  needs: [electionContract],
+  wants: [headControlContract, meshContract, adminContract],
+  gives: [shedContract],
+  section: name,
+  options,
+  apply(host, settings) {
+    const { clock, random } = host.runtime;
+    const election = host.need(electionContract);
+    const mesh = host.want(meshContract);
+    const rule: HydraSettings = {
+      spares: settings.spares,
+      floorPoints: settings.floor_points,
+      cooldownMs: settings.cooldown_secs * 1_000,
+      perHour: settings.max_replacements_per_hour,
+      returnMs: settings.return_secs * 1_000,
+      ageMs: settings.age_secs * 1_000,
+    };
+    let state = createHydraState();
+    let shed: readonly string[] = [];
+    let alarm: string | undefined;
+    let live: readonly string[] = [];
+    let epoch: number | undefined;
+    let timer: Timer | undefined;
+    /** Nodes that this one, as publisher, asks to grow. */
+    let asked: readonly string[] = [];
+    /** Heads of this node that have grown, with when somebody last asked for them. */
+    const grown = new Map<string, number>();
+    /** Grown heads that are out of the descriptor and wait for their end. */
+    const leaving = new Map<string, number>();
+    host.give(shedContract, { heads: () => shed });
+
+    host.hooks.rotate.tap({ name, stage: rotateStages.reactive }, (view) => {
+      // Another publisher was there meanwhile: what this one knew is old.
+      if (epoch !== view.epoch) state = createHydraState();
+      epoch = view.epoch;
+      const published = new Set(view.live);
+      const decision = decide(
+        view.heads.map(({ head, node, siege, candidates }) => ({
+          head,
+          node,
+          siege,
+          points: candidates.length,
+          published: candidates.some(({ id }) => published.has(id)),
+        })),
+        state,
+        clock.monotonic(),
+        rule,
+        () => random.float(),
+      );
+      ({ state, shed, live } = decision);
+      if (decision.alarm !== undefined && alarm === undefined)
+        host.log.error('the siege is beyond the budget', { why: decision.alarm });
+      ({ alarm } = decision);
+      asked = decision.grow;
+      if (asked.length > 0 || mesh?.records(growKind).some(({ node }) => node === host.node) === true) {
+        mesh?.publish(growKind, { epoch: view.epoch, nodes: asked });
+      }
+      timer?.cancel();
+      if (decision.nextMs !== undefined) {
+        timer = clock.after(decision.nextMs, () =>
+          host.signal('peerChanged', { node: host.node, why: 'hydra looks again' }),
+        );
+      }
+      const chosen = new Set(live);
+      return {
+        live: view.heads
+          .filter(({ head }) => chosen.has(head))
+          .flatMap(({ candidates }) => candidates.map(({ id }) => id)),
+        why: decision.why,
+      };
+    });
+
+    const isAsked = (): boolean => {
+      const { publisher } = election;
+      if (publisher === host.node) return asked.includes(host.node);
+      const record = mesh?.records(growKind).find(({ node }) => node === publisher);
+      const read = v.safeParse(growRecord, record?.value);
+      return read.success && read.output.epoch === election.epoch && read.output.nodes.includes(host.node);
+    };
+
+    /** Grows when asked, and gives up in two steps what nobody asks for any more: out of the descriptor, then gone. */
+    const look = async (): Promise<void> => {
+      const control = host.want(headControlContract);
+      const nowMs = clock.monotonic();
+      if (control === undefined) return;
+      if (isAsked()) {
+        // Asked again and again until there are enough: one at a time, each gets the time to find its places.
+        const waiting = [...grown.keys()].some(
+          (head) => control.heads().find((own) => own.head === head)?.address === undefined,
+        );
+        const head = waiting ? undefined : control.grow?.('a head is under siege');
+        if (head !== undefined) grown.set(head, nowMs);
+        for (const one of grown.keys()) grown.set(one, nowMs);
+      }
+      for (const [head, askedMs] of grown) {
+        if (nowMs - askedMs < settings.shrink_secs * 1_000) continue;
+        control.exclude(head, 'the siege is over');
+        grown.delete(head);
+        leaving.set(head, nowMs);
+      }
+      for (const [head, leftMs] of leaving) {
+        if (nowMs - leftMs < settings.shrink_secs * 1_000) continue;
+        leaving.delete(head);
+        await control.shrink?.(head, 'the siege is over');
+      }
+    };
+
+    host.want(adminContract)?.status(name, () => ({
+      live: [...live],
+      cut: [...state.heads].flatMap(([head, { role }]) => (role === 'cut' ? [head] : [])),
+      spare: [...state.heads].flatMap(([head, { role }]) => (role === 'spare' ? [head] : [])),
+      shed: [...shed],
+      grown: [...grown.keys()],
+      replacementsInTheLastHour: state.replacements.length,
+      alarm: alarm ?? null,
+    }));
+
+    host.hooks.start.tap(name, () => {
+      host.defer(() => timer?.cancel());
+      host.background(async (signal) => {
+        while (!signal.aborted) {
+          await clock.sleep(lookMs, signal).catch(() => undefined);
+          if (!signal.aborted) await look();
+        }
+      });
+    });
+  },
+});
+export default hydra;

@@ -1,0 +1,285 @@
+/**
+ * siege: sees an introduction flood at this node's heads, says so to the cluster, and fills `HeadView.siege` with what
+ * every node says of its own.
+ *
+ *   rendezvous.ts what tor's events show · metrics.ts, processor.ts what else there is · detector.ts the decision, pure ·
+ *   reports.ts what goes to the peers
+ */
+import * as v from 'valibot';
+import { integer } from '../../core/config/schema.ts';
+import {
+  adminContract,
+  definePlugin,
+  headControlContract,
+  meshContract,
+  type OwnHead,
+  type TorClient,
+} from '../../core/engine/index.ts';
+import type { Endpoint } from '../../core/runtime/index.ts';
+import { createDetectorState, observe, type DetectorSettings, type DetectorState, type Verdict } from './detector.ts';
+import { metricsEndpoint, readMetrics, type ServiceCounts } from './metrics.ts';
+import { processorTime } from './processor.ts';
+import { watchRendezvous } from './rendezvous.ts';
+import { createBeliefs, encodeReports, reportsOf, siegeKind, type SiegeReport } from './reports.ts';
+
+export { watchRendezvous, type RendezvousListener } from './rendezvous.ts';
+export {
+  createDetectorState,
+  observe,
+  thresholdOf,
+  type DetectorSettings,
+  type DetectorState,
+  type Sample,
+  type Verdict,
+} from './detector.ts';
+
+const number = (minimum: number, maximum: number, what: string) =>
+  v.pipe(v.number(what), v.minValue(minimum, what), v.maxValue(maximum, what));
+
+const options = v.strictObject({
+  /** How often a head's figures are looked at. */
+  sample_interval_ms: v.optional(integer(250, 10_000), 1_000),
+  /** Introductions per second below which nothing is a siege. */
+  floor_per_second: v.optional(number(0.1, 10_000, 'must be a number from 0.1 to 10,000'), 5),
+  /** How many times the usual rate is a siege … */
+  factor: v.optional(number(1.5, 1_000, 'must be a number from 1.5 to 1,000'), 4),
+  /** … and how many deviations above it. */
+  deviations: v.optional(number(1, 100, 'must be a number from 1 to 100'), 8),
+  /** Seconds at the threshold after which a drip below it counts. */
+  memory_secs: v.optional(integer(10, 3_600), 60),
+  /** How long a head must be calm until its siege is over. */
+  calm_secs: v.optional(integer(1, 3_600), 60),
+  /** After this long a siege is the new normal. */
+  adopt_secs: v.optional(integer(60, 604_800), 21_600),
+  /** Share of a core above which a tor is busy: then half the threshold is enough. */
+  busy_cpu: v.optional(number(0.1, 1, 'must be a number from 0.1 to 1'), 0.9),
+  /** A peer's report begins or ends a siege of a head at most once in this time. */
+  dwell_secs: v.optional(integer(0, 3_600), 60),
+});
+export type SiegeOptions = v.InferOutput<typeof options>;
+
+const name = 'siege';
+/** A level is told again when it moved by this factor, and not more often than this. */
+const levelFactor = 2;
+const levelIntervalMs = 30_000;
+
+interface Watched {
+  readonly head: string;
+  state: DetectorState;
+  verdict: Verdict | undefined;
+  /** Since the last sample. */
+  introductions: number;
+  lastSampleAtMs: number;
+  counts: ServiceCounts | undefined;
+  told: { level: number; atMs: number };
+}
+
+interface WatchedTor {
+  readonly release: () => void;
+  metrics: Endpoint | undefined;
+  cpuSeconds: number | undefined;
+  cpuAtMs: number;
+}
+
+export const siege = definePlugin<SiegeOptions>({
+  name,
+  summary: 'Sees introduction floods at this node’s heads and tells the cluster.',
+  wants: [headControlContract, meshContract, adminContract],
+  section: name,
+  options,
+  apply(host, settings) {
+    const { clock, net, store } = host.runtime;
+    const mesh = host.want(meshContract);
+    const beliefs = createBeliefs(settings.dwell_secs * 1_000);
+    const watched = new Map<string, Watched>();
+    const tors = new Map<TorClient, WatchedTor>();
+    const detector: DetectorSettings = {
+      floorPerSecond: settings.floor_per_second,
+      factor: settings.factor,
+      deviations: settings.deviations,
+      memorySecs: settings.memory_secs,
+      calmMs: settings.calm_secs * 1_000,
+      adoptMs: settings.adopt_secs * 1_000,
+      busyCpu: settings.busy_cpu,
+    };
+    let heads: readonly OwnHead[] = [];
+
+    const headsIn = (tor: TorClient): readonly OwnHead[] => heads.filter((head) => head.tor === tor);
+    const watch = (head: OwnHead): void => {
+      if (!watched.has(head.head)) {
+        watched.set(head.head, {
+          head: head.head,
+          state: createDetectorState(),
+          verdict: undefined,
+          introductions: 0,
+          lastSampleAtMs: clock.monotonic(),
+          counts: undefined,
+          told: { level: 0, atMs: -Infinity },
+        });
+      }
+      const { tor } = head;
+      if (tors.has(tor)) return;
+      const release = watchRendezvous(
+        tor,
+        {
+          headOf: (address) => headsIn(tor).find((one) => one.address === address)?.head,
+          only: () => (headsIn(tor).length === 1 ? headsIn(tor)[0]?.head : undefined),
+        },
+        {
+          seen: (of) => {
+            const one = watched.get(of);
+            if (one !== undefined) one.introductions++;
+          },
+        },
+      );
+      tors.set(tor, { release, metrics: undefined, cpuSeconds: undefined, cpuAtMs: 0 });
+      const ask = (): void => {
+        const known = tors.get(tor);
+        if (known === undefined || tor.state !== 'ready') return;
+        known.cpuSeconds = undefined;
+        metricsEndpoint(tor).then(
+          (endpoint) => (known.metrics = endpoint),
+          () => (known.metrics = undefined),
+        );
+      };
+      host.defer(tor.onState(ask));
+      ask();
+    };
+
+    /** Introductions that tor counted since the last sample and no circuit showed. */
+    const unseen = (one: Watched, counts: ServiceCounts | undefined): number => {
+      const before = one.counts;
+      one.counts = counts;
+      if (before === undefined || counts === undefined) return 0;
+      const total = counts.introductions + counts.rejected - before.introductions - before.rejected;
+      return Math.max(0, Math.min(total, 1e6) - one.introductions);
+    };
+
+    const measure = async (
+      tor: TorClient,
+    ): Promise<{ cpu: number | undefined; counts: ReadonlyMap<string, ServiceCounts> }> => {
+      const known = tors.get(tor) as WatchedTor;
+      const cpuSeconds = tor.state === 'ready' ? await processorTime(store, tor) : undefined;
+      const now = clock.monotonic();
+      const cpu =
+        cpuSeconds === undefined || known.cpuSeconds === undefined || now <= known.cpuAtMs
+          ? undefined
+          : Math.min(1, Math.max(0, (1_000 * (cpuSeconds - known.cpuSeconds)) / (now - known.cpuAtMs)));
+      known.cpuSeconds = cpuSeconds;
+      known.cpuAtMs = now;
+      const counts =
+        known.metrics === undefined
+          ? new Map<string, ServiceCounts>()
+          : await readMetrics(net, clock, known.metrics).catch(() => new Map<string, ServiceCounts>());
+      return { cpu, counts };
+    };
+
+    const ownReports = (): SiegeReport[] =>
+      [...watched.values()].flatMap(({ head, verdict }) =>
+        verdict?.besieged === true ? [{ head, level: verdict.level, why: verdict.why }] : [],
+      );
+
+    const tell = (one: Watched, verdict: Verdict): boolean => {
+      const now = clock.monotonic();
+      const flips = one.told.level > 0 !== verdict.besieged;
+      const ratio = verdict.level / (one.told.level || 1);
+      const moved = (ratio >= levelFactor || ratio <= 1 / levelFactor) && now - one.told.atMs >= levelIntervalMs;
+      if (!flips && !(verdict.besieged && moved)) return false;
+      one.told = { level: verdict.level, atMs: now };
+      if (flips) {
+        const level = verdict.besieged ? 'warn' : 'info';
+        host.log[level](verdict.besieged ? 'a head is under siege' : 'the siege of a head is over', {
+          head: one.head,
+          why: verdict.why,
+        });
+      }
+      host.signal('siege', { head: one.head, level: verdict.level, why: verdict.why });
+      return true;
+    };
+
+    const sample = async (): Promise<void> => {
+      heads = host.want(headControlContract)?.heads() ?? [];
+      for (const head of heads) watch(head);
+      for (const head of watched.keys()) if (!heads.some((own) => own.head === head)) watched.delete(head);
+      const measured = new Map(
+        await Promise.all([...tors.keys()].map(async (tor) => [tor, await measure(tor)] as const)),
+      );
+      let told = false;
+      for (const { head, tor, address } of heads) {
+        const one = watched.get(head);
+        if (one === undefined) continue;
+        const { cpu, counts } = measured.get(tor) ?? { cpu: undefined, counts: new Map<string, ServiceCounts>() };
+        const introductions = one.introductions + unseen(one, address === undefined ? undefined : counts.get(address));
+        one.introductions = 0;
+        const atMs = clock.monotonic();
+        const durationMs = atMs - one.lastSampleAtMs;
+        one.lastSampleAtMs = atMs;
+        if (durationMs <= 0) continue;
+        const { state, verdict } = observe(one.state, { atMs, durationMs, introductions, cpu }, detector);
+        one.state = state;
+        one.verdict = verdict;
+        told = tell(one, verdict) || told;
+      }
+      if (told) mesh?.publish(siegeKind, encodeReports(ownReports()));
+    };
+
+    const learn = (node: string): void => {
+      const record = mesh?.records(siegeKind).find((known) => known.node === node);
+      const before = beliefs.all().length;
+      if (record === undefined) beliefs.forget(node);
+      else beliefs.take(node, reportsOf(record), clock.monotonic());
+      for (const { head, level, why } of beliefs.all()) {
+        if (head.startsWith(`${node}/`) && beliefs.all().length > before) {
+          host.log.warn('a peer’s head is under siege', { head, level, why });
+        }
+      }
+    };
+
+    host.want(adminContract)?.status(name, () => ({
+      heads: [...watched.values()].map(({ head, verdict, state }) => ({
+        head,
+        besieged: verdict?.besieged ?? false,
+        level: Number((verdict?.level ?? 0).toFixed(2)),
+        perSecond: Number((verdict?.perSecond ?? 0).toFixed(2)),
+        threshold: Number((verdict?.threshold ?? 0).toFixed(2)),
+        usual: Number(state.baseline.median.toFixed(2)),
+      })),
+      peers: beliefs.all().map(({ head, level, why }) => ({ head, level, why })),
+    }));
+
+    host.hooks.sift.tap(name, (views) => {
+      const own = new Map(ownReports().map(({ head, level }) => [head, level]));
+      // What was held back by the dwell time may be due by now.
+      if (beliefs.dueAtMs !== undefined && beliefs.dueAtMs <= clock.monotonic()) {
+        for (const record of mesh?.records(siegeKind) ?? []) {
+          if (record.node !== host.node) beliefs.take(record.node, reportsOf(record), clock.monotonic());
+        }
+      }
+      return views.map((view) => ({
+        ...view,
+        siege: view.node === host.node ? (own.get(view.head) ?? 0) : beliefs.level(view.head),
+      }));
+    });
+
+    host.hooks.start.tap(name, () => {
+      if (mesh !== undefined) {
+        host.defer(
+          mesh.onChange((change) => {
+            if (change.node === host.node) return;
+            if (change.what === 'state' || change.kind === siegeKind) learn(change.node);
+          }),
+        );
+      }
+      host.defer(() => {
+        for (const { release } of tors.values()) release();
+      });
+      host.background(async (signal) => {
+        while (!signal.aborted) {
+          await clock.sleep(settings.sample_interval_ms, signal).catch(() => undefined);
+          if (!signal.aborted) await sample();
+        }
+      });
+    });
+  },
+});
+export default siege;
