@@ -30,20 +30,12 @@ export interface GhostInput {
 export function step(state: GhostState, { nowMs, listed, besieged }: GhostInput, settings: GhostSettings): GhostState {
   if (listed === undefined) return state;
   if (listed) return state.role === 'live' ? state : { role: 'live' };
-  switch (state.role) {
-    case 'idle':
-      return state;
-    case 'live':
-      return { role: 'draining', sinceMs: nowMs, besieged };
-    case 'draining': {
-      const siege = state.besieged || besieged;
-      const graceMs = siege ? Math.min(settings.siegeGraceMs, settings.graceMs) : settings.graceMs;
-      if (nowMs - state.sinceMs >= graceMs) return { role: 'refusing', sinceMs: nowMs };
-      return siege === state.besieged ? state : { ...state, besieged: siege };
-    }
-    case 'refusing':
-      return state;
-  }
+  if (state.role === 'live') return { role: 'draining', sinceMs: nowMs, besieged };
+  if (state.role !== 'draining') return state;
+  const siege = state.besieged || besieged;
+  const graceMs = siege ? Math.min(settings.siegeGraceMs, settings.graceMs) : settings.graceMs;
+  if (nowMs - state.sinceMs >= graceMs) return { role: 'refusing', sinceMs: nowMs };
+  return siege === state.besieged ? state : { ...state, besieged: siege };
 }
 
 /** New rendezvous per second at heads in no descriptor: what is there without any attack. */

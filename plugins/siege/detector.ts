@@ -19,7 +19,7 @@ export interface DetectorSettings {
   readonly memorySecs: number;
   /** How long the level must be low until the siege is over. */
   readonly calmMs: number;
-  /** A siege that lasts longer than this is the new normal: the baseline learns it. */
+  /** A siege of ten times the threshold that lasts longer than this is the new normal; a milder one sooner, in proportion. */
   readonly adoptMs: number;
   /** Share of a core above which the process counts as busy: half the threshold is enough then. */
   readonly busyCpu: number;
@@ -39,6 +39,8 @@ export interface Sample {
 export interface DetectorState {
   /** Rates of the last hour, one of ten seconds each, newest last. */
   readonly history: readonly number[];
+  /** The same of the siege under way, until it is adopted. */
+  readonly during: readonly number[];
   /** Of the ten seconds under way. */
   readonly bucket: { readonly introductions: number; readonly durationMs: number };
   /** The last samples, for the fast figure. */
@@ -72,10 +74,17 @@ const recentMs = 3_000;
 /** MAD of a normal distribution times this is its standard deviation. */
 const normal = 1.4826;
 export const highestLevel = 100;
+/** Buckets until a baseline means something; before that the floor is twice as high. */
+const learnedBuckets = 6;
+/** A siege of this level takes the whole adoptMs. */
+const fullLevel = 10;
+/** Even the mildest siege is none of a moment. */
+const leastAdoptShare = 1 / 12;
 
 export function createDetectorState(): DetectorState {
   return {
     history: [],
+    during: [],
     bucket: { introductions: 0, durationMs: 0 },
     recent: [],
     excess: 0,
@@ -112,7 +121,8 @@ export function observe(
   settings: DetectorSettings,
 ): { readonly state: DetectorState; readonly verdict: Verdict } {
   const seconds = Math.max(sample.durationMs, 1) / 1_000;
-  const threshold = thresholdOf(state.baseline, settings);
+  const learned = state.history.length >= learnedBuckets;
+  const threshold = Math.max(thresholdOf(state.baseline, settings), learned ? 0 : 2 * settings.floorPerSecond);
   const { median: usual } = state.baseline;
 
   const recent = [...state.recent, sample].filter(({ atMs }) => atMs > sample.atMs - recentMs).slice(-64);
@@ -135,28 +145,32 @@ export function observe(
   const over = lowSinceMs !== undefined && sample.atMs - lowSinceMs >= settings.calmMs;
   const besieged = wasBesieged ? !over : raw >= 1;
   const besiegedSinceMs = besieged ? (state.besiegedSinceMs ?? sample.atMs) : undefined;
-  const adopted = besiegedSinceMs !== undefined && sample.atMs - besiegedSinceMs >= settings.adoptMs;
+  const adoptMs = settings.adoptMs * Math.min(1, Math.max(leastAdoptShare, raw / fullLevel));
+  const adopted = besiegedSinceMs !== undefined && sample.atMs - besiegedSinceMs >= adoptMs;
 
-  let { history, bucket, baseline } = state;
-  if (!besieged || adopted) {
-    bucket = {
-      introductions: bucket.introductions + sample.introductions,
-      durationMs: bucket.durationMs + sample.durationMs,
-    };
-    if (bucket.durationMs >= bucketMs) {
-      history = [...history, bucket.introductions / (bucket.durationMs / 1_000)].slice(-historyBuckets);
-      bucket = { introductions: 0, durationMs: 0 };
-      baseline = baselineOf(history);
-    }
-  } else {
+  let { history, during, bucket, baseline } = state;
+  bucket = {
+    introductions: bucket.introductions + sample.introductions,
+    durationMs: bucket.durationMs + sample.durationMs,
+  };
+  if (besieged !== wasBesieged) {
+    // What led to the siege, or what is left of it, is neither's usual.
     bucket = { introductions: 0, durationMs: 0 };
+    during = [];
+  } else if (bucket.durationMs >= bucketMs) {
+    const rate = bucket.introductions / (bucket.durationMs / 1_000);
+    if (besieged) during = [...during, rate].slice(-historyBuckets);
+    else history = [...history, rate].slice(-historyBuckets);
+    bucket = { introductions: 0, durationMs: 0 };
+    if (adopted) history = during;
+    if (!besieged || adopted) baseline = baselineOf(history);
   }
 
   const figures = `${perSecond.toFixed(1)} introductions/s, usual ${usual.toFixed(1)}, threshold ${threshold.toFixed(1)}`;
   const cause =
     busy && fast >= slow ? ', its tor is busy' : slow > fast ? `, summed up ${slow.toFixed(1)} times the limit` : '';
   return {
-    state: { history, bucket, recent, excess, besiegedSinceMs, lowSinceMs, baseline },
+    state: { history, during, bucket, recent, excess, besiegedSinceMs, lowSinceMs, baseline },
     verdict: { besieged, level: besieged ? Math.max(raw, 0.5) : 0, perSecond, threshold, why: `${figures}${cause}` },
   };
 }

@@ -5,14 +5,20 @@
 import { createNode } from '../../core/cli/node.ts';
 import { resolveConfig } from '../../core/config/index.ts';
 import { electionContract, type AnyPlugin, type Election, type Engine } from '../../core/engine/index.ts';
-import { encodeSecretKeyFile, epochOfRevision, masterKeyFromSeed, readOuter } from '../../core/onion/index.ts';
+import {
+  addressOfKey,
+  encodeSecretKeyFile,
+  epochOfRevision,
+  masterKeyFromSeed,
+  readOuter,
+  type OnionAddress,
+} from '../../core/onion/index.ts';
 import type { CycleResult } from '../../core/pipeline/index.ts';
 import { formatEndpoint, silentLog, systemProcesses, type Processes, type Runtime } from '../../core/runtime/index.ts';
-import electionPriority from '../../plugins/election/priority/index.ts';
 import { plugins } from '../../plugins/index.ts';
 import { createMemoryBus, memoryTransport, type MemoryBus } from '../../plugins/transport/memory/index.ts';
 import { presets } from '../../presets/index.ts';
-import { startEmbeddedNetwork, type EmbeddedTor } from '../kit/network/embedded/index.ts';
+import { startEmbeddedNetwork, type EmbeddedNetwork, type EmbeddedTor } from '../kit/network/embedded/index.ts';
 import { createMemoryNet } from '../kit/sim/memory-net.ts';
 import { createMemoryStore } from '../kit/sim/memory-store.ts';
 import { createSeededRandom } from '../kit/sim/seeded-random.ts';
@@ -46,6 +52,9 @@ export interface StartOptions {
 
 export interface ServiceCluster {
   readonly clock: VirtualClock;
+  readonly runtime: Runtime;
+  readonly network: EmbeddedNetwork;
+  readonly address: OnionAddress;
   readonly bus: MemoryBus;
   readonly nodes: readonly ServiceNode[];
   readonly uploads: readonly SeenUpload[];
@@ -67,10 +76,10 @@ export interface ServiceCluster {
   end(): Promise<void>;
 }
 
-/** `processes`: what plugins start instead of real ones. */
+/** `processes`: what plugins start instead of real ones; `preset`: of all nodes. */
 export async function startServiceCluster(
   seed: string,
-  { processes = systemProcesses }: { readonly processes?: Processes } = {},
+  { processes = systemProcesses, preset = 'stable' }: { readonly processes?: Processes; readonly preset?: string } = {},
 ): Promise<ServiceCluster> {
   const clock = createVirtualClock(Date.UTC(2026, 0, 1, 0, 2));
   const random = createSeededRandom(seed);
@@ -108,7 +117,7 @@ export async function startServiceCluster(
   }
 
   const start: ServiceCluster['start'] = async (name, options = {}) => {
-    const { state = false, election = electionPriority, add = [], tables = {} } = options;
+    const { state = false, election, add = [], tables = {} } = options;
     let tor = tors.get(name);
     if (tor === undefined) {
       tor = await clock.runFor(network.addTor({ name }), 10_000);
@@ -127,12 +136,14 @@ export async function startServiceCluster(
     const resolved = await resolveConfig(
       { file: undefined, directory: '/service', value },
       { presets, plugins },
-      'stable',
+      preset,
     );
-    const others = resolved.plugins.filter((plugin) => plugin.name !== electionPriority.name);
+    const others = resolved.plugins.filter(
+      ({ name: plugin }) => election === undefined || !plugin.startsWith('election/'),
+    );
     const life = random.fork(`${name} ${clock.monotonic()}`);
     const engine = createNode(
-      { ...resolved, plugins: [...others, election, memoryTransport(bus)] },
+      { ...resolved, plugins: [...others, ...(election === undefined ? [] : [election]), memoryTransport(bus)] },
       { ...runtime, random: life },
     );
     const results: CycleResult[] = [];
@@ -161,6 +172,9 @@ export async function startServiceCluster(
 
   return {
     clock,
+    runtime,
+    network,
+    address: addressOfKey(key.publicKey),
     bus,
     nodes,
     get uploads() {

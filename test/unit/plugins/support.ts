@@ -133,6 +133,7 @@ export interface ScriptedTor extends TorClient {
   setState(state: TorState): void;
   setConsensus(consensus: Consensus): void;
   emit(name: string, ...words: string[]): void;
+  emitEvent(name: string, words: readonly string[], fields: Readonly<Record<string, string>>): void;
   listeners(): number;
   onSetConf: (settings: readonly TorSetting[]) => void | Promise<void>;
   onFetch: (address: OnionAddress, server: string | undefined) => Promise<FetchedDescriptor>;
@@ -226,8 +227,9 @@ export function createScriptedTor(consensus: Consensus, name = 'tor'): ScriptedT
       now = next;
       for (const listener of onConsensus) listener(next);
     },
-    emit: (event, ...words) => {
-      for (const [wanted, listener] of onEvent) if (wanted === event) listener({ name: event, words, fields: {} });
+    emit: (event, ...words) => tor.emitEvent(event, words, {}),
+    emitEvent: (event, words, fields) => {
+      for (const [wanted, listener] of onEvent) if (wanted === event) listener({ name: event, words, fields });
     },
     listeners: () => onState.size + onConsensus.size + onEvent.size,
     onSetConf: () => undefined,

@@ -1,0 +1,138 @@
+/** Laws of the hydra's decision over any history of sieges, deaths and newcomers. */
+import * as fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { createHydraState, decide, type HydraSettings, type SeenHead } from '../../../plugins/hydra/index.ts';
+
+const settings: HydraSettings = {
+  spares: undefined,
+  floorPoints: 3,
+  cooldownMs: 600_000,
+  perHour: 6,
+  returnMs: 1_800_000,
+  ageMs: 21_600_000,
+};
+
+const moment = fc.record({
+  /** Milliseconds since the last one. */
+  laterMs: fc.integer({ min: 1, max: 900_000 }),
+  /** Of each head: gone, or how besieged. */
+  heads: fc.array(fc.option(fc.constantFrom(0, 0, 0, 0.4, 1, 3, 50)), { minLength: 1, maxLength: 12 }),
+});
+const history = fc.array(moment, { minLength: 1, maxLength: 60 });
+const see = (sieges: readonly (number | null)[]): SeenHead[] =>
+  sieges.flatMap((siege, index) =>
+    siege === null ? [] : [{ head: `n${index}/1`, node: `n${index}`, siege, points: 3, published: true }],
+  );
+
+interface Seen {
+  readonly nowMs: number;
+  readonly seen: readonly SeenHead[];
+  readonly decision: ReturnType<typeof decide>;
+  readonly before: readonly string[];
+}
+
+function run(moments: readonly { laterMs: number; heads: readonly (number | null)[] }[]): Seen[] {
+  let state = createHydraState();
+  let nowMs = 0;
+  let before: readonly string[] = [];
+  const result: Seen[] = [];
+  for (const { laterMs, heads } of moments) {
+    nowMs += laterMs;
+    const seen = see(heads);
+    if (seen.length === 0) continue;
+    const decision = decide(seen, state, nowMs, settings, () => 0.5);
+    result.push({ nowMs, seen, decision, before });
+    ({ state } = decision);
+    before = decision.live;
+  }
+  return result;
+}
+
+describe('the hydra', () => {
+  test('never goes below the floor of live introduction points', () => {
+    fc.assert(
+      fc.property(history, (moments) => {
+        for (const { seen, decision } of run(moments)) {
+          expect(3 * decision.live.length).toBeGreaterThanOrEqual(Math.min(settings.floorPoints, 3 * seen.length));
+          expect(new Set(decision.live).size).toBe(decision.live.length);
+          expect(seen.map(({ head }) => head)).toEqual(expect.arrayContaining([...decision.live]));
+        }
+      }),
+    );
+  });
+
+  test('takes living heads out at most once in a cooldown, and six times an hour', () => {
+    fc.assert(
+      fc.property(history, (moments) => {
+        const at: number[] = [];
+        for (const { nowMs, seen, decision, before } of run(moments)) {
+          const there = new Set(seen.map(({ head }) => head));
+          const out = before.filter((head) => there.has(head) && !decision.live.includes(head));
+          expect(out.length).toBeLessThanOrEqual(1);
+          if (out.length > 0) at.push(nowMs);
+        }
+        for (const [index, time] of at.entries()) {
+          const last = at[index - 1];
+          expect(time - (last ?? -Infinity)).toBeGreaterThanOrEqual(settings.cooldownMs);
+          expect(at.filter((other) => other <= time && time - other < 3_600_000).length).toBeLessThanOrEqual(6);
+        }
+      }),
+    );
+  });
+
+  test('every besieged head that stays sheds, with an alarm', () => {
+    fc.assert(
+      fc.property(history, (moments) => {
+        for (const { seen, decision } of run(moments)) {
+          const besieged = seen.filter(({ head, siege }) => siege >= 1 && decision.live.includes(head));
+          expect([...decision.shed].sort()).toEqual(besieged.map(({ head }) => head).sort());
+          expect(decision.alarm === undefined).toBe(besieged.length === 0);
+        }
+      }),
+    );
+  });
+
+  test('a compromised member that cries siege of its own heads moves nothing but them', () => {
+    fc.assert(
+      fc.property(fc.array(fc.constantFrom(0, 1, 50), { minLength: 10, maxLength: 80 }), (cries) => {
+        const steady = [0, 0, 0, 0];
+        for (const { decision } of run(cries.map((cry) => ({ laterMs: 60_000, heads: [cry, ...steady] })))) {
+          const honest = decision.live.filter((head) => head !== 'n0/1');
+          expect(honest.length).toBeGreaterThanOrEqual(3);
+        }
+      }),
+    );
+  });
+
+  test('a siege: cut at once, a spare grows in its place; calm again for long, it returns', () => {
+    const calm = { laterMs: 60_000, heads: [0, 0, 0, 0] };
+    const seen = run([calm, { laterMs: 1_000, heads: [5, 0, 0, 0] }, ...Array.from({ length: 60 }, () => calm)]);
+    expect(seen[0]?.decision.live).toEqual(['n0/1', 'n1/1', 'n2/1']);
+    expect(seen[1]?.decision.live).toEqual(['n1/1', 'n2/1', 'n3/1']);
+    expect(seen[1]?.decision.why).toContain('n0/1 is cut; n3/1 grows');
+    expect(seen.at(-1)?.decision.state.heads.get('n0/1')?.role).toBe('spare');
+  });
+
+  test('a death is the same path', () => {
+    const seen = run([
+      { laterMs: 1_000, heads: [0, 0, 0, 0] },
+      { laterMs: 1_000, heads: [null, 0, 0, 0] },
+    ]);
+    expect(seen[1]?.decision.live).toEqual(['n1/1', 'n2/1', 'n3/1']);
+  });
+
+  test('asks calm nodes to grow when nothing is left to put in', () => {
+    const seen = run([
+      { laterMs: 1_000, heads: [0, 0] },
+      { laterMs: 1_000, heads: [7, 0] },
+    ]);
+    expect(seen[1]?.decision.live).toEqual(['n1/1']);
+    expect(seen[1]?.decision.grow).toEqual(['n1']);
+  });
+
+  test('quiet heads give way to rested ones, whoever is flooded', () => {
+    const quiet = { laterMs: 900_000, heads: [0, 0, 0, 0] };
+    const live = new Set(run(Array.from({ length: 60 }, () => quiet)).map(({ decision }) => decision.live.join()));
+    expect(live.size).toBeGreaterThan(1);
+  });
+});

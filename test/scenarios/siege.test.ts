@@ -1,0 +1,98 @@
+/**
+ * An introduction flood against a service of four heads, in virtual time on the embedded network. The flooders are stock
+ * clients: they fetched the descriptor when it held one head alone, and keep it as C tor does, for as long as its points
+ * answer.
+ */
+import { afterEach, expect, test } from 'vitest';
+import { createTorClient } from '../../plugins/tor/index.ts';
+import { openSite } from '../kit/lab/site.ts';
+import { createVisitor, type Visit, type Visitor } from '../kit/lab/visitor.ts';
+import type { Listener } from '../../core/runtime/index.ts';
+import { startServiceCluster, type ServiceCluster } from './service-cluster.ts';
+
+let cluster: ServiceCluster | undefined;
+const sites: Listener[] = [];
+afterEach(async () => {
+  await cluster?.end();
+  cluster = undefined;
+  for (const site of sites.splice(0)) await site.close();
+});
+
+async function client(name: string): Promise<Visitor> {
+  const { clock, runtime, network, address } = cluster as ServiceCluster;
+  const { net } = runtime;
+  const instance = await clock.runFor(network.addTor({ name, socks: true }), 10_000);
+  await clock.runFor(instance.bootstrapped(), 60_000);
+  const tor = createTorClient(runtime, { control: instance.control, name });
+  await clock.runFor(tor.ready(10_000), 20_000);
+  return createVisitor({
+    net,
+    clock,
+    tor,
+    socks: instance.socks as NonNullable<typeof instance.socks>,
+    address,
+    port: 80,
+  });
+}
+
+/** `perSecond` introductions, each over a circuit of its own, until stopped; nobody waits for an answer. */
+function flood(visitor: Visitor, perSecond: number): () => void {
+  const { clock } = cluster as ServiceCluster;
+  let on = true;
+  const next = (): void => {
+    if (!on) return;
+    void visitor.visit(10_000);
+    clock.after(1_000 / perSecond, next);
+  };
+  next();
+  return () => (on = false);
+}
+
+async function begin(seed: string, tables: Record<string, unknown> = {}): Promise<void> {
+  cluster = await startServiceCluster(seed, { preset: 'hydra' });
+  await cluster.start('a', { tables: { heads: { target: await site('a') }, ...tables } });
+  await cluster.published(60_000, { heads: 1 });
+}
+async function site(name: string): Promise<string> {
+  const listener = await openSite((cluster as ServiceCluster).runtime.net, name);
+  sites.push(listener);
+  const { host, port } = listener.endpoint as { host: string; port: number };
+  return `${host}:${port}`;
+}
+const reasons = (): string[] => {
+  const { nodes } = cluster as ServiceCluster;
+  const last = nodes.flatMap(({ results }) => results.filter(({ outcome }) => outcome === 'published'));
+  const newest = last.sort((a, b) => a.startedAt - b.startedAt).at(-1);
+  return newest === undefined ? [] : [newest.why];
+};
+
+test(
+  'a flood at one head: it is cut within seconds, another one grows, honest clients hardly notice',
+  { timeout: 60_000 },
+  async () => {
+    await begin('flood');
+    const { clock } = cluster as ServiceCluster;
+    const flooder = await client('flooder');
+    expect((await clock.runFor(flooder.visit(15_000), 20_000)).head).toBe('a');
+    for (const name of ['b', 'c', 'd']) {
+      await cluster?.start(name, { tables: { heads: { target: await site(name) } } });
+    }
+    await cluster?.published(60_000);
+    await clock.advance(30_000);
+
+    const began = clock.monotonic();
+    const stop = flood(flooder, 20);
+    await clock.runUntil(() => reasons().some((why) => why.includes('a/1 is cut')), 20_000);
+    const took = clock.monotonic() - began;
+    expect(took).toBeLessThan(10_000);
+
+    const visits: Visit[] = [];
+    for (let second = 0; second < 12; second++) {
+      const honest = await client(`honest-${second}`);
+      visits.push(await clock.runFor(honest.visit(15_000), 20_000));
+    }
+    stop();
+    expect(visits.filter(({ head }) => head === undefined)).toEqual([]);
+    expect(visits.map(({ head }) => head)).not.toContain('a');
+  },
+);
