@@ -75,9 +75,8 @@ export const identity = definePlugin<IdentityOptions>({
     };
 
     host.give(nodeIdentityContract, {
-      get node() {
-        return own().node;
-      },
+      // What the key is checked against at the start.
+      node: host.node,
       get keys() {
         return own().keys;
       },

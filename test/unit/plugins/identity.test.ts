@@ -203,7 +203,7 @@ describe('the plugin', () => {
 
   test('gives what the files say, and keeps what it learns', async () => {
     const { bare, store, node } = await started();
-    expect(() => bare.given(nodeIdentityContract).node).toThrow(expect.objectContaining({ code: 'ENGINE_CONTRACT' }));
+    expect(() => bare.given(nodeIdentityContract).keys).toThrow(expect.objectContaining({ code: 'ENGINE_CONTRACT' }));
     expect(() => bare.given(clusterSecretsContract).current()).toThrow(
       expect.objectContaining({ code: 'ENGINE_CONTRACT' }),
     );

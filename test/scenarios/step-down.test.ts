@@ -1,0 +1,46 @@
+/** A publisher that is asked to hand over: to whom, when, and what happens where nobody can. */
+import { expect, test } from 'vitest';
+import { createCluster, type TestNode } from './cluster.ts';
+
+async function electedCluster(names: readonly string[]) {
+  const cluster = createCluster(`step down ${names.length}`);
+  for (const [index, name] of names.entries()) await cluster.start(name, { priority: 10 * (index + 1) });
+  await cluster.clock.runUntil(() => cluster.elected().length === 1, 20_000);
+  await cluster.clock.advance(5_000);
+  return { ...cluster, leader: cluster.elected()[0] as TestNode };
+}
+
+test('another one takes over, without a gap, and keeps the role', async () => {
+  const { clock, elected, leader } = await electedCluster(['a', 'b', 'c']);
+  leader.election.stepDown?.('test');
+  // The next one claims first: there is no moment without a publisher, and the later epoch counts where two overlap.
+  for (let step = 0; step < 300; step++) {
+    await clock.advance(10);
+    expect(elected().length).toBeGreaterThan(0);
+  }
+  expect(elected().map(({ name }) => name)).toEqual(['b']);
+  await clock.advance(60_000);
+  expect(elected().map(({ name }) => name)).toEqual(['b']);
+});
+
+test('where no other is able it goes on, and does not hand over later of its own', async () => {
+  const { clock, nodes, elected, leader } = await electedCluster(['a', 'b']);
+  const other = nodes.find((node) => node !== leader) as TestNode;
+  other.setTor('connecting');
+  await clock.advance(1_000);
+  leader.election.stepDown?.('test');
+  for (let second = 0; second < 30; second++) {
+    await clock.advance(1_000);
+    expect(elected()).toEqual([leader]);
+  }
+  other.setTor('ready');
+  await clock.advance(30_000);
+  expect(elected()).toEqual([leader]);
+});
+
+test('a standby that is asked does nothing', async () => {
+  const { clock, nodes, elected, leader } = await electedCluster(['a', 'b', 'c']);
+  for (const node of nodes) if (node !== leader) node.election.stepDown?.('test');
+  await clock.advance(20_000);
+  expect(elected()).toEqual([leader]);
+});
