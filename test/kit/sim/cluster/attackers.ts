@@ -1,0 +1,134 @@
+/** Those who wish the cluster ill: strangers on the network, a member that lies, a machine that was copied. */
+import type { Json } from '../../../../core/engine/index.ts';
+import type { SeededRandom } from '../seeded-random.ts';
+import type { Datagram } from './bus.ts';
+import { makeDaemon } from './node.ts';
+import type { SimulatedNode, World } from './world.ts';
+
+/** What a node believes of the others, as text. Nothing that it has not been told by them may change it. */
+export function beliefs({ daemon }: SimulatedNode): string {
+  if (daemon === undefined) return '';
+  const { mesh, election, roster } = daemon;
+  const records = ['election', 'heads'].flatMap((kind) =>
+    mesh.records(kind).map(({ node, incarnation, version, value }) => [node, kind, incarnation, version, value]),
+  );
+  const admitted = roster?.admitted().map(({ node, endpoints }) => [node, endpoints]) ?? [];
+  const members = mesh
+    .members()
+    .map(({ node, state, heardAtMs }) => [node, state, node === daemon.engine.node ? 0 : heardAtMs]);
+  return JSON.stringify([members, records, admitted, election.publisher, election.epoch, election.elected]);
+}
+
+/** Called with each forged datagram that changed what its receiver believes. */
+export type OnBelieved = (how: string, node: SimulatedNode, before: string, after: string) => void;
+
+const onBelieved: WeakMap<World, OnBelieved> = new WeakMap();
+export function watchForgeries(world: World, listener: OnBelieved): void {
+  onBelieved.set(world, listener);
+}
+
+function changed(bytes: Uint8Array, random: SeededRandom): Uint8Array {
+  const copy = bytes.slice();
+  if (copy.length === 0) return copy;
+  for (let times = 1 + random.int(3); times > 0; times--) {
+    const at = random.int(copy.length);
+    copy[at] = (copy[at] ?? 0) ^ (1 << random.int(8));
+  }
+  return copy;
+}
+
+/** Sends a burst of what nobody of the cluster has sent, and compares what each receiver believes before and after. */
+export function forge(world: World, random: SeededRandom, burst: number): void {
+  const { arrived } = world.bus;
+  const one = <T>(items: readonly T[]): T | undefined => items[random.int(Math.max(1, items.length))];
+  for (let count = 0; count < burst; count++) {
+    const old = one(arrived);
+    const node = one(world.awake());
+    if (node === undefined) return;
+    const other = one(world.nodes) ?? node;
+    const to = node.id;
+    const kind = random.int(old === undefined ? 1 : 6);
+    let how = 'noise';
+    let datagram: Datagram = { from: other.id, to, bytes: random.bytes(random.int(1_232)) };
+    if (old !== undefined && kind === 1) {
+      how = 'a changed copy';
+      datagram = { ...old, to, bytes: changed(old.bytes, random) };
+    } else if (old !== undefined && kind === 2) {
+      how = 'a copy cut short';
+      datagram = { ...old, bytes: old.bytes.slice(0, random.int(old.bytes.length + 1)) };
+    } else if (old !== undefined && kind === 3) {
+      how = 'a replay';
+      datagram = old;
+    } else if (old !== undefined && kind === 4) {
+      how = 'a replay from somewhere else';
+      datagram = { ...old, from: other.id === old.from ? 'stranger' : other.id };
+    } else if (old !== undefined && kind === 5 && old.to !== to) {
+      how = 'a replay to another node';
+      datagram = { ...old, to };
+    }
+    const receiver = world.node(datagram.to);
+    if (receiver?.daemon?.running !== true || receiver.daemon.life.state !== 'up') continue;
+    const before = beliefs(receiver);
+    world.bus.inject(datagram);
+    const after = beliefs(receiver);
+    world.trace.line(`forged: ${how} of ${datagram.bytes.length} bytes to ${receiver.name}`);
+    if (before !== after) onBelieved.get(world)?.(how, receiver, before, after);
+  }
+}
+
+/** A member says what it may not. Gives what stops it. */
+export function misbehave(world: World, node: SimulatedNode, random: SeededRandom): () => void {
+  const { daemon } = node;
+  const victim = world.nodes.find((other) => other !== node);
+  const text = (length: number): string => Buffer.from(random.bytes(length)).toString('base64');
+  const junk = (): Json => {
+    const head = { address: text(42).slice(0, 56), descriptor: text(300), provenance: 'service', observedAt: 0 };
+    const lies: readonly Json[] = [
+      null,
+      'heads',
+      [1, 2, 3],
+      [{ ...head, head: `${node.id}/1` }],
+      [{ ...head, head: `${victim?.id}/1` }],
+      [{ ...head, head: `${node.id}/1`, descriptor: text(30_000) }],
+      Array.from({ length: 70 }, (_none, index) => ({ ...head, head: `${node.id}/${index}` })),
+    ];
+    return lies[random.int(lies.length)] ?? null;
+  };
+  let going = true;
+  const lie = (): void => {
+    if (!going || daemon?.life.state === 'dead') return;
+    try {
+      daemon?.mesh.publish('heads', junk());
+      if (random.float() < 0.5) daemon?.mesh.publish('election', { merit: text(6), ready: 1, published: -1 });
+    } catch (error) {
+      // Its own mesh may refuse what is too large.
+      world.trace.line(`${node.name} cannot say that: ${String(error)}`);
+    }
+    world.clock.after(2_000 + 4_000 * random.float(), lie);
+  };
+  const truth = daemon?.mesh.records('heads').find((record) => record.node === node.id)?.value;
+  lie();
+  return () => {
+    going = false;
+    if (truth !== undefined && daemon?.life.state === 'up') daemon.mesh.publish('heads', truth);
+  };
+}
+
+/** Starts a copy of the node's machine: the same keys, the same files. Gives what ends it. */
+export async function cloneOf(world: World, node: SimulatedNode): Promise<() => void> {
+  const directory = `${node.parts.directory}-clone`;
+  await world.store.makeDirectory(directory);
+  for (const path of world.store.files().filter((known) => known.startsWith(`${node.parts.directory}/`))) {
+    const bytes = await world.store.read(path);
+    if (bytes !== undefined) await world.store.write(path.replace(node.parts.directory, directory), bytes);
+  }
+  const machine = { ...node.parts.machine, name: `${node.name}-clone`, diskFull: false };
+  const life = world.life(machine, `${node.name}-clone/${node.lives++}`, node.id);
+  const parts = { ...node.parts, machine, directory, tor: world.spare };
+  const daemon = await makeDaemon(parts, life, world.bus, world.entries, () => undefined);
+  daemon.engine.start().catch((error: unknown) => world.trace.line(`the clone does not start: ${String(error)}`));
+  return () => {
+    life.kill();
+    void world.store.remove(directory);
+  };
+}

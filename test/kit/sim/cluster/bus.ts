@@ -1,0 +1,136 @@
+/**
+ * The faulty network between the nodes: datagrams are lost, doubled, late, cut off, held back; anybody may inject one. It
+ * knows every datagram, so that checkers can read the wire.
+ */
+import type { Clock, Random } from '../../../../core/runtime/index.ts';
+
+export interface Datagram {
+  readonly from: string;
+  readonly to: string;
+  readonly bytes: Uint8Array;
+}
+
+export interface BusFaults {
+  lossShare: number;
+  duplicateShare: number;
+  reorderShare: number;
+  reorderMs: number;
+  delayMs: number;
+}
+
+export const maximumDatagram = 1_232;
+const scheme = 'memory:';
+export const endpointOf = (name: string): string => `${scheme}${name}`;
+const minimumDelayMs = 1;
+/** Kept for replays. */
+const remembered = 256;
+
+export class SimulatedBus {
+  readonly faults: BusFaults;
+  /** Called with each datagram that is sent. */
+  onSent: (datagram: Datagram) => void = () => undefined;
+  readonly sent = { datagrams: 0, bytes: 0 };
+  /** The last ones that have arrived. */
+  readonly arrived: Datagram[] = [];
+  down = false;
+  readonly #clock: Clock;
+  readonly #random: Random;
+  readonly #receivers = new Map<string, (from: string, bytes: Uint8Array) => void>();
+  readonly #cuts = new Map<string, number>();
+  readonly #held = new Map<string, Datagram[]>();
+
+  constructor(clock: Clock, random: Random, faults: BusFaults) {
+    this.#clock = clock;
+    this.#random = random;
+    this.faults = { ...faults };
+  }
+
+  /** `name` hears what is sent to it from now on. Two may have one name (a clone): both hear it. */
+  join(name: string, receive: (from: string, bytes: Uint8Array) => void): () => void {
+    const before = this.#receivers.get(name);
+    const both =
+      before === undefined
+        ? receive
+        : (from: string, bytes: Uint8Array): void => {
+            before(from, bytes.slice());
+            receive(from, bytes);
+          };
+    this.#receivers.set(name, both);
+    return () => {
+      if (this.#receivers.get(name) !== both) return;
+      if (before === undefined) this.#receivers.delete(name);
+      else this.#receivers.set(name, before);
+    };
+  }
+
+  send(from: string, endpoint: string, bytes: Uint8Array): void {
+    if (!endpoint.startsWith(scheme)) return;
+    const to = endpoint.slice(scheme.length);
+    if (to !== '*') this.#carry({ from, to, bytes: bytes.slice() });
+    else
+      for (const name of this.#receivers.keys())
+        if (name !== from) this.#carry({ from, to: name, bytes: bytes.slice() });
+  }
+
+  /** Cuts add up: each is healed once. */
+  cut(from: string, to: string): void {
+    const way = `${from}\n${to}`;
+    this.#cuts.set(way, (this.#cuts.get(way) ?? 0) + 1);
+  }
+
+  heal(from: string, to: string): void {
+    const way = `${from}\n${to}`;
+    const left = (this.#cuts.get(way) ?? 0) - 1;
+    if (left > 0) this.#cuts.set(way, left);
+    else this.#cuts.delete(way);
+  }
+
+  isCut(from: string, to: string): boolean {
+    return this.down || this.#cuts.has(`${from}\n${to}`) || this.#held.has(from);
+  }
+
+  /** Holds back what `name` sends, until released. */
+  hold(name: string): void {
+    if (!this.#held.has(name)) this.#held.set(name, []);
+  }
+
+  release(name: string): void {
+    const held = this.#held.get(name) ?? [];
+    this.#held.delete(name);
+    for (const [index, datagram] of held.entries()) this.#clock.after(index / 100, () => this.#arrive(datagram));
+  }
+
+  /** Delivers a datagram that nobody of the cluster has sent. */
+  inject({ from, to, bytes }: Datagram): void {
+    this.#receivers.get(to)?.(endpointOf(from), bytes.slice());
+  }
+
+  #carry(datagram: Datagram): void {
+    const { from } = datagram;
+    this.sent.datagrams++;
+    this.sent.bytes += datagram.bytes.length;
+    this.onSent(datagram);
+    const held = this.#held.get(from);
+    if (held !== undefined) {
+      if (held.length < 4_096) held.push(datagram);
+      return;
+    }
+    const { lossShare, duplicateShare, reorderShare, reorderMs, delayMs } = this.faults;
+    if (lossShare > 0 && this.#random.float() < lossShare) return;
+    const copies = duplicateShare > 0 && this.#random.float() < duplicateShare ? 2 : 1;
+    for (let copy = 0; copy < copies; copy++) {
+      const late = reorderShare > 0 && this.#random.float() < reorderShare ? reorderMs * this.#random.float() : 0;
+      const delay = minimumDelayMs + (delayMs - minimumDelayMs) * this.#random.float() + late;
+      this.#clock.after(delay, () => this.#arrive(datagram));
+    }
+  }
+
+  #arrive(datagram: Datagram): void {
+    const { from, to, bytes } = datagram;
+    if (this.down || this.#cuts.has(`${from}\n${to}`)) return;
+    const receive = this.#receivers.get(to);
+    if (receive === undefined) return;
+    receive(endpointOf(from), bytes.slice());
+    if (this.arrived.push(datagram) > remembered) this.arrived.splice(0, remembered / 2);
+  }
+}

@@ -1,0 +1,124 @@
+/**
+ * I3: no older descriptor replaces a newer one, and who stood still publishes nothing when it goes on after another has.
+ * I4: no descriptor has no introduction point, or one that does not open; nobody drops what is well on suspicion alone.
+ */
+import type { SeenUpload } from '../directories.ts';
+import type { SimulatedNode } from '../world.ts';
+import type { MakeChecker } from './checker.ts';
+
+/** A silent node's introduction points are held at least so long: mesh.dead_after_ms + hold_ms, less a beacon. */
+const holdMs = 9_000;
+/** A head that was well for so long has been published. */
+const settledMs = 90_000;
+/** Where who has been replaced may not hear of it. */
+const deafening: ReadonlySet<string> = new Set(['partition', 'oneWay', 'staleQueue', 'outage', 'clone']);
+const soonMs = 30_000;
+/** A tor sends on what it was given before. */
+const inTorMs = 2_000;
+
+export const checkDirectories: MakeChecker = ({ world, storm, broken }) => {
+  const newest = new Map<string, SeenUpload>();
+  const highest: { atMs: number; epoch: number }[] = [];
+  const owner = (point: string): string | undefined => world.observations.owners.get(point);
+
+  const isWell = (node: SimulatedNode): boolean =>
+    node.daemon?.running === true &&
+    world.nowMs - node.changedAtMs > settledMs &&
+    !storm.disturbed(settledMs) &&
+    node.daemon.mesh
+      .records('heads')
+      .some((record) => record.node === node.id && (record.value as unknown[]).length > 0);
+
+  /** What was well all the time belongs into the descriptor. */
+  const nobodyDropped = (upload: SeenUpload, points: readonly string[]): void => {
+    const there = new Set(points.map(owner));
+    const publisher = upload.sealed?.node;
+    for (const node of world.nodes) {
+      if (there.has(node.id) || !isWell(node)) continue;
+      broken(
+        'I4',
+        `${node.name} is well, and ${world.node(publisher ?? '')?.name} publishes without its introduction points`,
+      );
+    }
+  };
+
+  /** Of a node that has just fallen silent the introduction points stay. */
+  const held = (upload: SeenUpload, before: SeenUpload | undefined, points: readonly string[]): void => {
+    if (before?.introPoints === undefined || before.sealed?.node !== upload.sealed?.node) return;
+    const there = new Set(points.map(owner));
+    for (const node of world.nodes) {
+      const { tor } = node.parts;
+      if (there.has(node.id) || !before.introPoints.some((point) => owner(point) === node.id)) continue;
+      const silent = node.daemon === undefined || node.daemon.life.state === 'paused';
+      if (!silent || !tor.running || world.nowMs - node.changedAtMs > holdMs) continue;
+      if (
+        storm.disturbances.some(
+          ({ kind, nodes, untilMs }) =>
+            nodes.includes(node.name) && kind !== 'crash' && kind !== 'pause' && untilMs >= world.nowMs - 2 * settledMs,
+        )
+      )
+        continue;
+      broken(
+        'I4',
+        `${node.name} is silent for ${Math.round(world.nowMs - node.changedAtMs)} ms, its tor is well, and its introduction points are gone`,
+      );
+    }
+  };
+
+  /** Who stood still and was replaced meanwhile sends nothing of its old term when it goes on. */
+  const stale = (upload: SeenUpload): void => {
+    const { sealed } = upload;
+    const { name, daemon } = world.node(sealed?.node ?? '') ?? {};
+    const still = daemon?.life.stoodStill;
+    if (sealed === undefined || still === undefined) return;
+    const replaced = highest.find(({ epoch }) => epoch > (sealed.claimed ?? upload.epoch));
+    if (
+      replaced === undefined ||
+      replaced.atMs > still.toMs ||
+      upload.atMs < Math.max(still.toMs, still.fromMs + inTorMs)
+    )
+      return;
+    // What it seals afterwards it may seal in good faith while it cannot hear who replaced it.
+    const deaf = storm.disturbances.some(({ kind, untilMs }) => deafening.has(kind) && untilMs > still.toMs - inTorMs);
+    if (sealed.sealedAtMs > still.fromMs && (deaf || upload.atMs > still.toMs + soonMs)) return;
+    const when = sealed.sealedAtMs > still.fromMs ? 'seals' : 'sends';
+    broken(
+      'I3',
+      `${name} stood still, was replaced in epoch ${replaced.epoch}, and ${when} a descriptor of epoch ${sealed.claimed}`,
+    );
+  };
+
+  return {
+    upload: (upload) => {
+      const place = `${upload.hsdir} ${upload.blindedKey}`;
+      const before = newest.get(place);
+      if (upload.accepted) {
+        if (before !== undefined && (upload.revision <= before.revision || upload.epoch < before.epoch)) {
+          broken(
+            'I3',
+            `revision ${upload.revision} (epoch ${upload.epoch}) replaces ${before.revision} (epoch ${before.epoch})`,
+          );
+        }
+        const claimed = upload.sealed?.claimed;
+        const other = before?.sealed?.claimed;
+        if (claimed !== undefined && other !== undefined && claimed < other) {
+          broken(
+            'I3',
+            `a descriptor of a node that claims epoch ${claimed} replaces one of a node that claims ${other}`,
+          );
+        }
+        newest.set(place, upload);
+        const last = highest.at(-1);
+        if (last === undefined || upload.epoch > last.epoch) highest.push({ atMs: upload.atMs, epoch: upload.epoch });
+        const { introPoints } = upload;
+        if (introPoints === undefined) broken('I4', 'a descriptor that does not open is published');
+        else if (introPoints.length === 0) broken('I4', 'a descriptor without introduction points is published');
+        else {
+          nobodyDropped(upload, introPoints);
+          held(upload, before, introPoints);
+        }
+      }
+      stale(upload);
+    },
+  };
+};

@@ -1,0 +1,73 @@
+/**
+ * I1: the highest epoch wins everywhere in a component, and lower ones step down. I2: a component that has been stable for 5 s
+ * has at most one node that believes itself publisher. I10: and after 20 s one, if some node could publish.
+ */
+import { components } from '../components.ts';
+import { claimOf } from '../observe.ts';
+import type { MakeChecker } from './checker.ts';
+
+const stableMs = 5_000;
+const vacantMs = 20_000;
+
+export const checkEpochs: MakeChecker = ({ world, storm, broken }) => {
+  /** Of each node, the latest epoch in which it was seen elected in this life. */
+  const told = new Set<string>();
+  const once = (invariant: string, what: string): void => {
+    if (told.has(what)) return;
+    told.add(what);
+    broken(invariant, what);
+  };
+  const lastEpoch = new Map<string, { readonly life: number; readonly epoch: number }>();
+  /** What each node has known over all its lives, and the term that it began last. */
+  const known = new Map<
+    string,
+    { readonly life: number; readonly highest: number; readonly claim: number | undefined }
+  >();
+  const begun = (name: string, life: number, claim: number | undefined, epoch: number): void => {
+    const before = known.get(name);
+    const forgotten = storm.disturbances.some(
+      ({ kind, nodes }) => kind === 'clone' || (kind === 'damage' && nodes.includes(name)),
+    );
+    if (claim !== undefined && before !== undefined && claim !== before.claim && claim < before.highest && !forgotten) {
+      once('I1', `${name} begins epoch ${claim}, and knew of epoch ${before.highest} before`);
+    }
+    known.set(name, { life, highest: Math.max(epoch, before?.highest ?? -1), claim: claim ?? before?.claim });
+  };
+  /** Something is wrong with the node itself, or was just now. */
+  const hurt = (name: string): boolean =>
+    storm.disturbances.some(({ nodes, untilMs }) => nodes.includes(name) && untilMs > world.nowMs - vacantMs);
+  return {
+    sample: () => {
+      for (const { name, lives, daemon } of world.awake()) {
+        const epoch = daemon?.election.epoch ?? 0;
+        const before = lastEpoch.get(name);
+        if (before?.life === lives && epoch < before.epoch) {
+          once('I1', `${name} goes back from epoch ${before.epoch} to ${epoch}`);
+        }
+        lastEpoch.set(name, { life: lives, epoch });
+        begun(name, lives, claimOf(daemon?.mesh, daemon?.engine.node ?? ''), epoch);
+      }
+      // A copied machine answers to the same name: which of the two is heard is not defined.
+      if (storm.disturbances.some(({ kind, untilMs }) => kind === 'clone' && untilMs >= world.nowMs - 2 * stableMs))
+        return;
+      for (const { nodes, sinceMs } of components(world)) {
+        if (world.nowMs - sinceMs < stableMs) continue;
+        const elected = nodes.filter(({ daemon }) => daemon?.election.elected);
+        const text = elected.map(({ name, daemon }) => `${name} (epoch ${daemon?.election.epoch})`).join(' and ');
+        if (elected.length > 1) once('I2', `${text} believe themselves publisher in one component`);
+        const able = nodes.filter(
+          ({ name, parts }) => parts.tor.running && parts.tor.run?.process.frozen === false && !hurt(name),
+        );
+        if (elected.length === 0 && world.nowMs - sinceMs > vacantMs && able.length > 0) {
+          once(
+            'I10',
+            `nobody publishes, and ${able.map(({ name }) => name).join(' ')} could for ${vacantMs / 1_000} s`,
+          );
+        }
+        const highest = Math.max(...nodes.map(({ daemon }) => daemon?.election.epoch ?? 0));
+        const lower = elected.filter(({ daemon }) => (daemon?.election.epoch ?? 0) < highest);
+        if (lower.length > 0) once('I1', `${text} publish, and epoch ${highest} is known in their component`);
+      }
+    },
+  };
+};

@@ -1,0 +1,21 @@
+/** The checkers of the invariants, one small family each. I11 (shares of a threshold signer) has no subject yet. */
+import type { Held } from '../directories.ts';
+import { checkBounds } from './bounds.ts';
+import type { Checker, CheckerContext } from './checker.ts';
+import { checkConvergence } from './convergence.ts';
+import { checkDirectories } from './directories.ts';
+import { checkEpochs } from './epochs.ts';
+import { checkMessages } from './messages.ts';
+import { checkSecrets } from './secrets.ts';
+import { checkSessions } from './sessions.ts';
+
+export * from './checker.ts';
+
+export function makeCheckers(context: CheckerContext, directories: { readonly held: Held }): readonly Checker[] {
+  return [
+    ...[checkEpochs, checkDirectories, checkMessages, checkSecrets, checkSessions, checkBounds].map((make) =>
+      make(context),
+    ),
+    checkConvergence(context, directories),
+  ];
+}

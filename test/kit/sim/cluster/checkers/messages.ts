@@ -1,0 +1,65 @@
+/**
+ * I5: no message that is forged, replayed or from somebody else changes what a node believes. I6: what a node says of itself is
+ * believed as it said it, and nothing else.
+ */
+import { watchForgeries } from '../attackers.ts';
+import type { Daemon } from '../node.ts';
+import type { SimulatedNode } from '../world.ts';
+import type { MakeChecker } from './checker.ts';
+
+/** Versions of one record that are remembered. */
+const mostVersions = 400;
+
+export const checkMessages: MakeChecker = ({ world, storm, broken }) => {
+  watchForgeries(world, (how, node, before, after) => {
+    let at = 0;
+    while (before[at] === after[at] && at < before.length) at++;
+    const where = `${before.slice(Math.max(0, at - 40), at + 40)} → ${after.slice(Math.max(0, at - 40), at + 40)}`;
+    broken('I5', `${how} changes what ${node.name} believes: ${where}`);
+  });
+
+  /** What each node has said under each kind, by incarnation and version. */
+  const said = new Map<string, Map<string, string>>();
+  const remember = (node: SimulatedNode, { mesh }: Daemon, kind: string): void => {
+    const own = mesh.records(kind).find((record) => record.node === node.id);
+    if (own === undefined) return;
+    const key = `${node.id} ${kind}`;
+    const versions = said.get(key) ?? new Map<string, string>();
+    said.set(key, versions);
+    versions.set(`${own.incarnation} ${own.version}`, JSON.stringify(own.value));
+    while (versions.size > mostVersions) versions.delete(versions.keys().next().value as string);
+  };
+  /** What was compared last: the same object needs no second look. */
+  const checked = new Map<string, unknown>();
+  let turn = 0;
+  return {
+    daemon: (node, daemon) => {
+      daemon.mesh.onChange((change) => {
+        if (change.node === node.id && change.what === 'record') remember(node, daemon, change.kind);
+      });
+    },
+    sample: () => {
+      // A copied machine speaks with the same key.
+      if (storm.disturbances.some(({ kind }) => kind === 'clone')) return;
+      // Each node's beliefs every now and then: they change slowly.
+      const reader = world.nodes[turn++ % world.nodes.length];
+      if (reader?.daemon === undefined) return;
+      for (const kind of ['election', 'heads']) {
+        for (const { node, version, value } of reader.daemon.mesh.records(kind)) {
+          const versions = said.get(`${node} ${kind}`);
+          if (node === reader.id || versions === undefined || checked.get(`${reader.id} ${node} ${kind}`) === value)
+            continue;
+          checked.set(`${reader.id} ${node} ${kind}`, value);
+          const text = JSON.stringify(value);
+          if ([...versions.values()].includes(text)) continue;
+          if (versions.size < mostVersions) {
+            broken(
+              'I6',
+              `${reader.name} believes that ${world.node(node)?.name} says ${text.slice(0, 80)} in ${kind} ${version}`,
+            );
+          }
+        }
+      }
+    },
+  };
+};

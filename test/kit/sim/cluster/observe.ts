@@ -1,0 +1,52 @@
+/** What nodes say when they are observed: which texts each has sealed, and whose the introduction points are. Changes nothing. */
+import { definePlugin, meshContract, type AnyPlugin, type Mesh } from '../../../../core/engine/index.ts';
+
+export interface SealedText {
+  readonly node: string;
+  /** The epoch that the node says itself that it publishes in, in its record. */
+  readonly claimed: number | undefined;
+  readonly sealedAtMs: number;
+}
+
+export interface Observations {
+  /** Of each descriptor's text, who sealed it. */
+  readonly texts: Map<string, SealedText>;
+  /** Of each introduction point (base64url of its auth key), whose head it belongs to. */
+  readonly owners: Map<string, string>;
+  /** Called when a node begins to send a publication. */
+  onSending: (node: string) => void;
+}
+
+/** Texts are forgotten beyond so many: they have long been uploaded. */
+const mostTexts = 500;
+
+/** What a node says in its own record of the election. */
+export function claimOf(mesh: Mesh | undefined, node: string): number | undefined {
+  const own = mesh?.records('election').find((record) => record.node === node)?.value as { claim?: number } | undefined;
+  return own?.claim;
+}
+
+export function createObserver(observations: Observations, now: () => number, node: string): AnyPlugin {
+  const { texts, owners } = observations;
+  return definePlugin({
+    name: 'observer',
+    summary: 'Tells the simulation what its node does.',
+    wants: [meshContract],
+    apply(host) {
+      const mesh = host.want(meshContract);
+      host.hooks.review.tap({ name: 'observer', stage: 1_000 }, (context) => {
+        for (const candidate of context.merged.sets.flat()) owners.set(candidate.id, candidate.node);
+        return undefined;
+      });
+      host.hooks.upload.tap({ name: 'observer', stage: -1_000 }, ({ sealed }) => {
+        for (const descriptor of sealed.descriptors) {
+          for (const text of descriptor.texts)
+            texts.set(text, { node, claimed: claimOf(mesh, node), sealedAtMs: now() });
+        }
+        observations.onSending(node);
+        while (texts.size > mostTexts) texts.delete(texts.keys().next().value as string);
+        return undefined;
+      });
+    },
+  });
+}

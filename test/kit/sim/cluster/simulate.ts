@@ -1,0 +1,139 @@
+/**
+ * One run: a world, a storm drawn from the seed, checkers that watch. The seed alone replays it, to the byte. Enter at
+ * `simulate`; `npm run sim` runs many.
+ */
+import type { AnyPlugin } from '../../../../core/engine/index.ts';
+import { createSeededRandom } from '../seeded-random.ts';
+import { calmMs, makeCheckers, sampleMs, type Broken, type Checker } from './checkers/index.ts';
+import { watchDirectories, type Held, type SeenUpload } from './directories.ts';
+import { drawFaults, faultClasses, type FaultClass, type FaultOptions } from './faults.ts';
+import { measure, type Figures } from './figures.ts';
+import { Storm } from './storm.ts';
+import type { TraceLine } from './trace.ts';
+import { World } from './world.ts';
+
+export interface SimulationOptions {
+  readonly seed: string;
+  /** 2 to 10. */
+  readonly nodes: number;
+  /** Of virtual time, from the cluster's start on. */
+  readonly hours: number;
+  /** Classes of faults that may be on; each is with probability one half. All by default; none for a run without faults. */
+  readonly among?: readonly FaultClass[];
+  /** These instead of any drawn. */
+  readonly faults?: FaultOptions;
+  /** What a test puts in the place of shipped plugins. */
+  readonly mutate?: (plugins: readonly AnyPlugin[], node: string) => readonly AnyPlugin[];
+  /** Over every node's configuration. */
+  readonly settings?: Readonly<Record<string, Readonly<Record<string, unknown>>>>;
+  /** Ends the run at the first broken invariant. */
+  readonly stopAtFirst?: boolean;
+}
+
+export interface SimulationReport {
+  readonly seed: string;
+  readonly nodes: number;
+  readonly hours: number;
+  readonly on: readonly FaultClass[];
+  readonly faults: FaultOptions;
+  readonly broken: readonly Broken[];
+  readonly figures: Figures;
+  /** SHA-256 of all that happened. */
+  readonly digest: string;
+  /** What happened last. */
+  readonly trace: readonly TraceLine[];
+}
+
+/** How long a storm lasts, milliseconds. */
+const stormMs = 900_000;
+const settleMs = 60_000;
+
+export async function simulate(options: SimulationOptions): Promise<SimulationReport> {
+  const { seed, nodes, hours, stopAtFirst = false } = options;
+  const chance = createSeededRandom(`${seed}/storm`);
+  const drawn = drawFaults(chance.fork('classes'), options.among ?? faultClasses);
+  const faults = options.faults ?? drawn.faults;
+  const { mutate, settings } = options;
+  const world = new World({ seed, nodes, faults, mutate, settings });
+  await world.build();
+  const storm = new Storm(world, faults, chance.fork('events'));
+  world.observations.onSending = (node) => storm.sending(node);
+  const broken: Broken[] = [];
+  const context = {
+    world,
+    storm,
+    broken: (invariant: string, what: string): void => {
+      if (broken.length < 50) broken.push({ invariant, atMs: Math.round(world.nowMs), what });
+      world.trace.line(`BROKEN ${invariant}: ${what}`);
+    },
+  };
+  let checkers: readonly Checker[] = [];
+  const figures = measure(world, storm);
+  const onUpload = (upload: SeenUpload): void => {
+    figures.upload(upload);
+    for (const checker of checkers) checker.upload?.(upload);
+  };
+  const directories: { readonly held: Held } = watchDirectories(world, onUpload);
+  checkers = makeCheckers(context, directories);
+  const sent = checkers.filter((checker) => checker.sent !== undefined);
+  world.bus.onSent = (datagram) => {
+    world.trace.bytes(`${datagram.from} ${datagram.to}`, datagram.bytes);
+    for (const checker of sent) checker.sent?.(datagram);
+  };
+  world.onLog = (node, message, fields) => {
+    for (const checker of checkers) checker.log?.(node, message, fields);
+  };
+  world.onDaemon = (node, daemon) => {
+    for (const checker of checkers) checker.daemon?.(node, daemon);
+  };
+  world.onResult = (node, result) => {
+    for (const checker of checkers) checker.result?.(node, result);
+  };
+
+  const { clock } = world;
+  const fromMs = clock.monotonic();
+  const untilMs = fromMs + hours * 3_600_000;
+  const over = (): boolean => stopAtFirst && broken.length > 0;
+  let sampling = true;
+  const sample = (): void => {
+    if (!sampling) return;
+    for (const checker of checkers) checker.sample?.();
+    figures.sample();
+    clock.after(sampleMs, sample);
+  };
+  const advance = async (ms: number): Promise<void> => {
+    for (const toMs = clock.monotonic() + ms; clock.monotonic() < toMs && !over();) {
+      await clock.advance(Math.min(1_000, toMs - clock.monotonic()));
+    }
+  };
+  for (const [index, node] of world.nodes.entries()) {
+    await world.start(node);
+    await clock.advance(index === 0 ? 3_000 : 50);
+  }
+  sample();
+  await advance(settleMs);
+  while (clock.monotonic() < untilMs && !over()) {
+    storm.begin();
+    await advance(Math.max(0, Math.min(stormMs, untilMs - calmMs - clock.monotonic())));
+    storm.end();
+    await advance(calmMs);
+    if (!over()) for (const checker of checkers) await checker.calm?.();
+  }
+  sampling = false;
+  for (const checker of checkers) await checker.end?.();
+  const durationMs = clock.monotonic() - fromMs;
+  const result = figures.report(durationMs);
+  const trace = world.trace.last;
+  await world.end();
+  return {
+    seed,
+    nodes,
+    hours: durationMs / 3_600_000,
+    on: options.faults === undefined ? drawn.on : [],
+    faults,
+    broken,
+    figures: result,
+    digest: world.trace.digest(),
+    trace,
+  };
+}

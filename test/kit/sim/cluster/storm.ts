@@ -1,0 +1,338 @@
+/**
+ * Bad luck by a seed: draws when which fault befalls whom, does it to the world, and undoes it. Alternates storms and calms:
+ * in a calm nothing new happens and everything that was broken is repaired, so that checkers see whether the cluster recovers.
+ */
+import type { Timer } from '../../../../core/runtime/index.ts';
+import type { SeededRandom } from '../seeded-random.ts';
+import { cloneOf, forge, misbehave } from './attackers.ts';
+import type { FaultOptions } from './faults.ts';
+import type { SimulatedNode, World } from './world.ts';
+
+/** What is wrong now, and until when it could be felt. */
+export interface Disturbance {
+  readonly kind: string;
+  readonly nodes: readonly string[];
+  readonly fromMs: number;
+  /** Infinity while it lasts. */
+  untilMs: number;
+}
+
+type EventKind =
+  | 'crash'
+  | 'power'
+  | 'pause'
+  | 'partition'
+  | 'oneWay'
+  | 'staleQueue'
+  | 'outage'
+  | 'clockJump'
+  | 'forgery'
+  | 'hostileMember'
+  | 'fullDisk'
+  | 'torRestart'
+  | 'torHang'
+  | 'hsdir'
+  | 'clone'
+  | 'operator';
+
+const kinds: readonly EventKind[] = [
+  'crash',
+  'power',
+  'pause',
+  'partition',
+  'oneWay',
+  'staleQueue',
+  'outage',
+  'clockJump',
+  'forgery',
+  'hostileMember',
+  'fullDisk',
+  'torRestart',
+  'torHang',
+  'hsdir',
+  'clone',
+  'operator',
+];
+/** What waits, now and then, for a publication to begin. */
+const ambushes: ReadonlySet<EventKind> = new Set(['crash', 'power', 'pause']);
+/** What changes nothing that could unseat a publisher or hide a head. */
+const harmless: ReadonlySet<EventKind> = new Set(['forgery', 'clockJump']);
+
+export class Storm {
+  readonly disturbances: Disturbance[] = [];
+  /** True from the end of a storm's last repair to the beginning of the next storm. */
+  calmSinceMs: number | undefined;
+  /** A publisher that was well lost its daemon, by `kill`: called before it happens. */
+  onKill: (node: SimulatedNode, kind: 'crash' | 'power') => void = () => undefined;
+  readonly #world: World;
+  readonly #faults: FaultOptions;
+  readonly #random: SeededRandom;
+  readonly #timers = new Map<EventKind, Timer>();
+  readonly #repairs = new Map<Disturbance, { readonly repair: () => void; readonly timer: Timer }>();
+  #blowing = false;
+  #ambush: EventKind | undefined;
+
+  constructor(world: World, faults: FaultOptions, random: SeededRandom) {
+    this.#world = world;
+    this.#faults = faults;
+    this.#random = random;
+  }
+
+  begin(): void {
+    this.#blowing = true;
+    this.calmSinceMs = undefined;
+    for (const kind of kinds) this.#next(kind);
+  }
+
+  /** Repairs everything now. */
+  end(): void {
+    this.#blowing = false;
+    this.#ambush = undefined;
+    for (const timer of this.#timers.values()) timer.cancel();
+    this.#timers.clear();
+    for (const [disturbance, { repair, timer }] of this.#repairs) {
+      timer.cancel();
+      this.#repair(disturbance, repair);
+    }
+    for (const node of this.#world.nodes) void this.#world.start(node);
+    this.calmSinceMs = this.#world.nowMs;
+    this.#world.trace.line('calm');
+  }
+
+  /** Whether something is wrong, or was until `withinMs` ago, that could unseat a publisher or hide a head. */
+  disturbed(withinMs: number, except?: Disturbance): boolean {
+    const from = this.#world.nowMs - withinMs;
+    return this.disturbances.some((known) => known !== except && known.untilMs >= from);
+  }
+
+  #next(kind: EventKind): void {
+    const every = this.#faults[`${kind}EverySecs`];
+    if (every <= 0) return;
+    const waitMs = -Math.log(1 - this.#random.float()) * every * 1_000;
+    this.#timers.set(
+      kind,
+      this.#world.clock.after(waitMs, () => {
+        this.#strike(kind);
+        if (this.#blowing) this.#next(kind);
+      }),
+    );
+  }
+
+  #secs(mean: number): number {
+    return mean * (0.3 + 1.4 * this.#random.float());
+  }
+
+  #one<T>(items: readonly T[]): T | undefined {
+    return items.length === 0 ? undefined : items[this.#random.int(items.length)];
+  }
+
+  /** Something is wrong for so long, and then repaired. */
+  #for(kind: EventKind, nodes: readonly SimulatedNode[], secs: number, repair: () => void): Disturbance {
+    const world = this.#world;
+    const names = nodes.map(({ name }) => name);
+    world.trace.line(`${kind}: ${names.join(' ')} for ${secs.toFixed(1)} s`);
+    const disturbance: Disturbance = { kind, nodes: names, fromMs: world.nowMs, untilMs: Infinity };
+    if (!harmless.has(kind)) this.disturbances.push(disturbance);
+    if (this.disturbances.length > 200) this.disturbances.splice(0, 100);
+    for (const node of nodes) node.changedAtMs = world.nowMs;
+    const timer = world.clock.after(secs * 1_000, () => this.#repair(disturbance, repair));
+    this.#repairs.set(disturbance, { repair, timer });
+    return disturbance;
+  }
+
+  #repair(disturbance: Disturbance, repair: () => void): void {
+    const world = this.#world;
+    this.#repairs.delete(disturbance);
+    disturbance.untilMs = world.nowMs;
+    world.trace.line(`${disturbance.kind} is over: ${disturbance.nodes.join(' ')}`);
+    for (const node of world.nodes) if (disturbance.nodes.includes(node.name)) node.changedAtMs = world.nowMs;
+    repair();
+  }
+
+  /** Called when a node begins to send a publication: the worst moment for it to stop. */
+  sending(node: string): void {
+    const kind = this.#ambush;
+    const victim = this.#world.node(node);
+    if (kind === undefined || victim === undefined || !this.#blowing) return;
+    this.#ambush = undefined;
+    this.#world.clock.after(300 * this.#random.float(), () => {
+      if (this.#blowing && this.#world.awake().includes(victim)) this.#strike(kind, victim);
+    });
+  }
+
+  #strike(kind: EventKind, chosen?: SimulatedNode): void {
+    const world = this.#world;
+    const faults = this.#faults;
+    const awake = world.awake();
+    // Publishers are the ones worth hitting.
+    const publisher = awake.find(({ daemon }) => daemon?.election.elected);
+    const drawn = this.#random.float() < 0.4 && publisher !== undefined ? publisher : this.#one(awake);
+    const victim = chosen ?? drawn;
+    if (victim === undefined) return;
+    if (chosen === undefined && ambushes.has(kind) && this.#random.float() < 0.4) {
+      this.#ambush = kind;
+      return;
+    }
+    const { daemon, parts } = victim;
+    switch (kind) {
+      case 'crash':
+      case 'power': {
+        if (awake.length < 2) return;
+        this.onKill(victim, kind);
+        world.kill(victim);
+        if (kind === 'power') void parts.tor.kill();
+        if (this.#random.float() < faults.damagedStateShare) void this.#damage(victim);
+        this.#for(kind, [victim], this.#secs(faults[`${kind}Secs`]), () => {
+          if (kind === 'power') void parts.tor.restart();
+          void world.start(victim);
+        });
+        return;
+      }
+      case 'pause': {
+        daemon?.life.pause();
+        this.#for(kind, [victim], this.#secs(faults.pauseSecs), () => daemon?.life.resume());
+        return;
+      }
+      case 'partition': {
+        const side = new Set(world.nodes.filter(() => this.#random.float() < 0.5));
+        const ways = world.nodes.flatMap((a) =>
+          world.nodes.filter((b) => side.has(a) !== side.has(b)).map((b) => [a, b] as const),
+        );
+        this.#cut('partition', ways, this.#secs(faults.partitionSecs));
+        return;
+      }
+      case 'oneWay': {
+        const ways = world.nodes
+          .filter((b) => b !== victim && this.#random.float() < 0.5)
+          .map((b) => [victim, b] as const);
+        this.#cut('oneWay', ways, this.#secs(faults.oneWaySecs));
+        return;
+      }
+      case 'staleQueue': {
+        world.bus.hold(victim.id);
+        this.#for(kind, world.nodes, this.#secs(faults.staleQueueSecs), () => world.bus.release(victim.id));
+        return;
+      }
+      case 'outage': {
+        if (world.bus.down) return;
+        world.bus.down = true;
+        this.#for(kind, world.nodes, this.#secs(faults.outageSecs), () => {
+          world.bus.down = false;
+        });
+        return;
+      }
+      case 'clockJump': {
+        const far = 2 * (this.#random.float() - 0.5) * faults.clockJumpMaximumSecs * 1_000;
+        parts.machine.wallOffsetMs += far;
+        this.#for(kind, [victim], this.#secs(120), () => {
+          parts.machine.wallOffsetMs -= far;
+        });
+        return;
+      }
+      case 'forgery': {
+        forge(world, this.#random, faults.forgeryBurst);
+        return;
+      }
+      case 'hostileMember': {
+        const stop = misbehave(world, victim, this.#random);
+        this.#for(kind, [victim], this.#secs(faults.hostileMemberSecs), stop);
+        return;
+      }
+      case 'fullDisk': {
+        parts.machine.diskFull = true;
+        this.#for(kind, [victim], this.#secs(faults.fullDiskSecs), () => {
+          parts.machine.diskFull = false;
+        });
+        return;
+      }
+      case 'torRestart': {
+        if (!parts.tor.running) return;
+        void parts.tor.kill();
+        this.#for(kind, [victim], this.#secs(15), () => void parts.tor.restart());
+        return;
+      }
+      case 'torHang': {
+        if (!parts.tor.running) return;
+        const { run } = parts.tor;
+        void parts.tor.kill('SIGSTOP');
+        this.#for(kind, [victim], this.#secs(faults.torHangSecs), () => {
+          if (parts.tor.run === run) void parts.tor.kill('SIGCONT');
+        });
+        return;
+      }
+      case 'hsdir': {
+        this.#hsdirs();
+        return;
+      }
+      case 'clone': {
+        void this.#clone(victim);
+        return;
+      }
+      case 'operator': {
+        void this.#operate(publisher ?? victim);
+      }
+    }
+  }
+
+  #cut(kind: EventKind, ways: readonly (readonly [SimulatedNode, SimulatedNode])[], secs: number): void {
+    if (ways.length === 0) return;
+    const { bus, nodes } = this.#world;
+    for (const [a, b] of ways) bus.cut(a.id, b.id);
+    this.#for(kind, nodes, secs, () => {
+      for (const [a, b] of ways) bus.heal(a.id, b.id);
+    });
+  }
+
+  #hsdirs(): void {
+    const relays = this.#world.network.relays.filter(() => this.#random.float() < 0.2);
+    const how = this.#one(['rejectsUploads', 'deniesFetches', 'overloaded', 'silent', 'forgets'] as const);
+    for (const { hsdir } of relays) {
+      if (how === 'forgets') hsdir.forget();
+      else if (how !== undefined) hsdir.faults[how] = true;
+    }
+    this.#for('hsdir', [], this.#secs(this.#faults.hsdirSecs), () => {
+      for (const { hsdir } of relays) if (how !== undefined && how !== 'forgets') hsdir.faults[how] = false;
+    });
+  }
+
+  /** A file of the daemon's is cut, or has a bit changed. */
+  async #damage(node: SimulatedNode): Promise<void> {
+    const { store } = this.#world;
+    const paths = store.files().filter((path) => path.startsWith(`${node.parts.directory}/`));
+    const path = this.#one(paths);
+    if (path === undefined) return;
+    this.#world.trace.line(`${path} is damaged`);
+    const { nowMs } = this.#world;
+    this.disturbances.push({ kind: 'damage', nodes: [node.name], fromMs: nowMs, untilMs: nowMs });
+    const length = (await store.read(path))?.length ?? 0;
+    if (length > 0 && this.#random.float() < 0.5) store.corrupt(path);
+    else store.truncate(path, Math.floor(length * this.#random.float()));
+  }
+
+  async #clone(node: SimulatedNode): Promise<void> {
+    const ready = this.disturbances.every(({ kind, untilMs }) => kind !== 'clone' || untilMs < Infinity);
+    if (!ready) return;
+    let stop: () => void = () => undefined;
+    this.#for('clone', this.#world.nodes, this.#secs(this.#faults.cloneSecs), () => stop());
+    const disturbance = this.disturbances.at(-1);
+    stop = await cloneOf(this.#world, node);
+    if (disturbance !== undefined && disturbance.untilMs < Infinity) stop();
+  }
+
+  async #operate(node: SimulatedNode): Promise<void> {
+    const world = this.#world;
+    if (this.#random.float() < 0.5) {
+      this.#for('operator', [node], 1, () => undefined);
+      const command = node.daemon?.commands.get('step-down');
+      const never = new AbortController().signal;
+      await command
+        ?.run({}, (text) => world.trace.line(`step-down: ${text}`), never)
+        .catch((error: unknown) => {
+          world.trace.line(`step-down: ${String(error)}`);
+        });
+      return;
+    }
+    this.#for('operator', [node], this.#secs(20), () => void world.start(node));
+    await world.stop(node);
+  }
+}

@@ -1,0 +1,252 @@
+/**
+ * The simulated world: an embedded Tor network, machines with daemons, tors and sites, the network between them, and a client.
+ * It does what it is told (start, kill, pause, cut …) and says what is the case; who decides is storm.ts, who judges checkers/.
+ */
+import type { AnyPlugin, ClusterSecret } from '../../../../core/engine/index.ts';
+import { isChimeraError } from '../../../../core/errors.ts';
+import {
+  addressOfKey,
+  encodeSecretKeyFile,
+  masterKeyFromSeed,
+  type MasterKey,
+  type OnionAddress,
+} from '../../../../core/onion/index.ts';
+import type { CycleResult } from '../../../../core/pipeline/index.ts';
+import { formatEndpoint, type LogFields } from '../../../../core/runtime/index.ts';
+import { startEmbeddedNetwork, type EmbeddedNetwork, type EmbeddedTor } from '../../network/embedded/index.ts';
+import { testIdentity, testSecrets } from '../identity.ts';
+import { createMemoryNet, type MemoryNet } from '../memory-net.ts';
+import { createMemoryStore, type MemoryStore } from '../memory-store.ts';
+import { createSeededRandom, type SeededRandom } from '../seeded-random.ts';
+import { createVirtualClock, type VirtualClock } from '../virtual-clock.ts';
+import { endpointOf, SimulatedBus } from './bus.ts';
+import type { FaultOptions } from './faults.ts';
+import { Life, type Machine } from './life.ts';
+import { makeDaemon, type Daemon, type NodeParts } from './node.ts';
+import { createObserver, type Observations } from './observe.ts';
+import { Trace } from './trace.ts';
+
+export interface SimulatedNode {
+  /** `n0`, `n1` … */
+  readonly name: string;
+  readonly id: string;
+  readonly parts: NodeParts;
+  daemon: Daemon | undefined;
+  /** How often its daemon was started. */
+  lives: number;
+  /** When its daemon, tor or connections changed last, monotonic. */
+  changedAtMs: number;
+}
+
+export interface WorldOptions {
+  readonly seed: string;
+  readonly nodes: number;
+  readonly faults: FaultOptions;
+  readonly mutate?: NodeParts['mutate'] | undefined;
+  /** Of every node's configuration. */
+  readonly settings?: NodeParts['settings'] | undefined;
+}
+
+const startLimitMs = 60_000;
+/** Tor's own day, and clients that keep what they fetched: the public network's rules. */
+const votingSeconds = 3_600;
+
+export class World {
+  readonly clock: VirtualClock;
+  readonly random: SeededRandom;
+  readonly net: MemoryNet;
+  readonly store: MemoryStore;
+  readonly trace: Trace;
+  readonly bus: SimulatedBus;
+  readonly observations: Observations;
+  readonly nodes: SimulatedNode[] = [];
+  readonly master: MasterKey;
+  readonly address: OnionAddress;
+  readonly clusterSecret: ClusterSecret;
+  network!: EmbeddedNetwork;
+  /** A client's tor, and one that a cloned machine takes. */
+  client!: EmbeddedTor;
+  spare!: EmbeddedTor;
+  /** Called with every log line of every daemon. */
+  onLog: (node: string, message: string, fields: LogFields) => void = () => undefined;
+  /** Called with each daemon before it is started. */
+  onDaemon: (node: SimulatedNode, daemon: Daemon) => void = () => undefined;
+  onResult: (node: SimulatedNode, result: CycleResult) => void = () => undefined;
+  readonly #options: WorldOptions;
+  #entries: Uint8Array | undefined;
+
+  constructor(options: WorldOptions) {
+    this.#options = options;
+    this.random = createSeededRandom(options.seed);
+    // Anywhere in Tor's day.
+    this.clock = createVirtualClock(Date.UTC(2026, 0, 1, this.random.int(24), 17));
+    this.trace = new Trace(() => Math.round(this.clock.monotonic() * 1_000) / 1_000);
+    this.net = createMemoryNet({ clock: this.clock });
+    this.store = createMemoryStore();
+    this.bus = new SimulatedBus(this.clock, this.random.fork('bus'), options.faults);
+    this.master = masterKeyFromSeed(this.random.bytes(32));
+    this.address = addressOfKey(this.master.publicKey);
+    this.clusterSecret = { generation: 1, secret: this.random.bytes(32) };
+    this.observations = { texts: new Map(), owners: new Map(), onSending: () => undefined };
+  }
+
+  get nowMs(): number {
+    return this.clock.monotonic();
+  }
+
+  async build(): Promise<void> {
+    const { clock, random, net, store } = this;
+    const runtime = { clock, random: random.fork('tor'), net, store };
+    this.network = await startEmbeddedNetwork(runtime, {
+      testingNetwork: false,
+      votingSeconds,
+      sharedRandom: 'both',
+      directory: '/tor',
+      netOf: (name) => net.host(`tor-${name}`),
+    });
+    const names = Array.from({ length: this.#options.nodes }, (_none, index) => `n${index}`);
+    const tors: EmbeddedTor[] = [];
+    for (const name of names) tors.push(await clock.runFor(this.network.addTor({ name }), startLimitMs));
+    this.spare = await clock.runFor(this.network.addTor({ name: 'spare' }), startLimitMs);
+    this.client = await clock.runFor(this.network.addTor({ name: 'client', socks: true }), startLimitMs);
+    await clock.runFor(this.network.ready(), 3 * votingSeconds * 1_000);
+    const keys = encodeSecretKeyFile(this.master);
+    await store.makeDirectory('/operator');
+    await store.write('/operator/key', keys);
+    for (const [index, name] of names.entries()) await this.#addNode(name, index, tors[index] as EmbeddedTor);
+  }
+
+  async #addNode(name: string, index: number, tor: EmbeddedTor): Promise<void> {
+    const own = this.random.fork(name);
+    const machine: Machine = {
+      name,
+      monotonicOffsetMs: Math.floor(1e7 * own.float()),
+      wallOffsetMs: Math.floor(2_000 * (own.float() - 0.5)),
+      diskFull: false,
+    };
+    const site = await this.net.host(`site-${name}`).listen({ host: '127.0.0.1', port: 0 }, (stream) => {
+      stream.on('error', () => stream.destroy());
+      // Says its name as often as it is asked.
+      stream.on('data', (chunk: Buffer) => stream.write(`${name}\n`.repeat(chunk.length)));
+    });
+    const identity = testIdentity(own.fork('identity'));
+    const parts: NodeParts = {
+      machine,
+      identity,
+      secrets: testSecrets(this.clusterSecret),
+      tor,
+      target: formatEndpoint(site.endpoint),
+      directory: `/machines/${name}`,
+      keyPath: '/operator/key',
+      priority: 10 * (index + 1),
+      settings: this.#options.settings ?? {},
+      mutate: this.#options.mutate ?? ((plugins: readonly AnyPlugin[]) => plugins),
+      observer: createObserver(this.observations, () => this.nowMs, identity.node),
+    };
+    this.nodes.push({ name, id: identity.node, parts, daemon: undefined, lives: 0, changedAtMs: this.nowMs });
+  }
+
+  node(id: string): SimulatedNode | undefined {
+    return this.nodes.find((node) => node.id === id);
+  }
+
+  /** Those whose daemons run and do not stand still. */
+  awake(): SimulatedNode[] {
+    return this.nodes.filter(({ daemon }) => daemon?.running === true && daemon.life.state === 'up');
+  }
+
+  life(machine: Machine, label: string, node: string): Life {
+    return new Life({
+      machine,
+      clock: this.clock,
+      random: this.random.fork(label),
+      net: this.net,
+      store: this.store,
+      onLog: (level, message, fields) => {
+        if (level !== 'debug') this.trace.line(`${machine.name} ${level}: ${message}`);
+        this.onLog(node, message, fields);
+      },
+    });
+  }
+
+  /** Starts a daemon, and goes on at once: the start takes its time. */
+  async start(node: SimulatedNode): Promise<void> {
+    if (node.daemon !== undefined) return;
+    const life = this.life(node.parts.machine, `${node.name}/${node.lives++}`, node.id);
+    this.trace.line(`${node.name} starts`);
+    const daemon = await makeDaemon(node.parts, life, this.bus, this.#entries, (result) => {
+      this.trace.line(`${node.name} cycle: ${result.outcome}, ${result.why}`);
+      this.onResult(node, result);
+    });
+    node.daemon = daemon;
+    node.changedAtMs = this.nowMs;
+    this.onDaemon(node, daemon);
+    daemon.engine.start().then(
+      () => {
+        daemon.running = true;
+        node.changedAtMs = this.nowMs;
+        this.#admitAll(daemon);
+      },
+      (error: unknown) => {
+        this.trace.line(`${node.name} does not start: ${String(error)}`);
+        if (node.daemon !== daemon) return;
+        life.kill();
+        node.daemon = undefined;
+        void this.#repair(node, error);
+      },
+    );
+  }
+
+  /** The first daemon founds the cluster and admits the others' keys; they learn of it as by a join. */
+  #admitAll({ roster }: Daemon): void {
+    if (roster === undefined || this.#entries !== undefined) return;
+    const admitted = new Set(roster.admitted().map(({ node }) => node));
+    for (const { id, parts } of this.nodes) {
+      if (!admitted.has(id)) roster.admit(parts.identity.keys, [endpointOf(id)]);
+    }
+    this.#entries = roster.entries();
+  }
+
+  /** What the errors' remedies tell the operator to do. */
+  async #repair(node: SimulatedNode, error: unknown): Promise<void> {
+    const path = isChimeraError(error) ? /(\/machines\/[^\s:]+)/.exec(error.message)?.[1] : undefined;
+    if (path !== undefined) {
+      this.trace.line(`the operator removes ${path}`);
+      await this.store.remove(path);
+    }
+    this.clock.after(5_000, () => void this.start(node));
+  }
+
+  /** The daemon is killed: nothing of it happens any more. */
+  kill(node: SimulatedNode): void {
+    const { daemon } = node;
+    if (daemon === undefined) return;
+    this.trace.line(`${node.name} is killed`);
+    daemon.life.kill();
+    node.daemon = undefined;
+    node.changedAtMs = this.nowMs;
+  }
+
+  /** The daemon is told to stop, and does so in order. */
+  async stop(node: SimulatedNode): Promise<void> {
+    const { daemon } = node;
+    if (daemon === undefined) return;
+    this.trace.line(`${node.name} stops`);
+    daemon.running = false;
+    node.changedAtMs = this.nowMs;
+    await daemon.engine.stop();
+    daemon.life.kill();
+    if (node.daemon === daemon) node.daemon = undefined;
+    node.changedAtMs = this.nowMs;
+  }
+
+  /** What the roster says, for a daemon made by hand. */
+  get entries(): Uint8Array | undefined {
+    return this.#entries;
+  }
+
+  async end(): Promise<void> {
+    for (const node of this.nodes) this.kill(node);
+    await this.clock.runFor(this.network.stop(), startLimitMs);
+  }
+}
