@@ -15,6 +15,7 @@ export * from './network/embedded/index.ts';
 export * from './network/network.ts';
 export * from './network/private/index.ts';
 export * from './sim/memory-datagrams.ts';
+export * from './sim/cluster/index.ts';
 export * from './sim/memory-net.ts';
 export * from './sim/memory-store.ts';
 export * from './sim/seeded-random.ts';

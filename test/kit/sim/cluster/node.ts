@@ -21,7 +21,7 @@ import {
 } from '../../../../core/engine/index.ts';
 import { adminContract } from '../../../../core/engine/index.ts';
 import type { CycleResult } from '../../../../core/pipeline/index.ts';
-import { formatEndpoint, type Random, type Store } from '../../../../core/runtime/index.ts';
+import { formatEndpoint } from '../../../../core/runtime/index.ts';
 import { plugins } from '../../../../plugins/index.ts';
 import { presets } from '../../../../presets/index.ts';
 import type { EmbeddedTor } from '../../network/embedded/index.ts';
@@ -70,7 +70,7 @@ function optional<Service>(engine: Engine, contract: Contract<Service>): Service
   }
 }
 
-function busTransport(bus: SimulatedBus, life: Life, name: string): AnyPlugin {
+export function busTransport(bus: SimulatedBus, life: Life, name: string): AnyPlugin {
   return definePlugin({
     name: 'transport/simulated',
     summary: 'Carries datagrams over the faulty network of a simulation.',
@@ -157,9 +157,4 @@ export async function makeDaemon(
     commands,
     running: false,
   };
-}
-
-export interface Files {
-  readonly store: Store;
-  readonly random: Random;
 }

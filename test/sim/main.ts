@@ -1,0 +1,138 @@
+/**
+ * `npm run sim`: many seeds of the cluster simulator on all cores, with a progress line and a summary.
+ *
+ *   npm run sim -- --seeds 500 --nodes 3-10 --hours 2      a swarm; exits 1 when an invariant is broken
+ *   npm run sim -- --seed 17 --nodes 5 --hours 2 --trace    one seed again, with what happened last
+ *   npm run sim -- --mutations                              the checkers against deliberate bugs
+ *   npm run sim -- --traffic 10,100,1000                    messages and bytes a node a second
+ */
+import { spawn } from 'node:child_process';
+import { availableParallelism } from 'node:os';
+import { createInterface } from 'node:readline';
+import { parseArgs } from 'node:util';
+import { faultClasses, mutations, simulate, type FaultClass } from '../kit/sim/cluster/index.ts';
+import type { Done, Job } from './job.ts';
+import { summaryOf, tableOf } from './summary.ts';
+
+const { values } = parseArgs({
+  options: {
+    seeds: { type: 'string', default: '20' },
+    from: { type: 'string', default: '1' },
+    nodes: { type: 'string', default: '3-10' },
+    hours: { type: 'string', default: '1' },
+    faults: { type: 'string' },
+    seed: { type: 'string' },
+    trace: { type: 'boolean', default: false },
+    mutations: { type: 'boolean', default: false },
+    traffic: { type: 'string' },
+    workers: { type: 'string', default: String(availableParallelism()) },
+    json: { type: 'boolean', default: false },
+  },
+});
+
+function usage(what: string): never {
+  process.stderr.write(
+    `${what}\nusage: npm run sim -- --seeds N --nodes N|A-B --hours H [--faults a,b] [--seed S] [--json]\n`,
+  );
+  process.exit(2);
+}
+
+const hours = Number(values.hours);
+const [fewest, most] = values.nodes.split('-').map(Number) as [number, number?];
+if (!(hours > 0) || !(fewest >= 2)) usage('--hours must be above 0, --nodes at least 2');
+const among = values.faults?.split(',') as FaultClass[] | undefined;
+for (const name of among ?? [])
+  if (!faultClasses.includes(name)) usage(`no class of faults is called ${name}; there are ${faultClasses.join(', ')}`);
+
+/** The seed says how many nodes there are, so that it alone replays its run. */
+const nodesOf = (seed: number): number => fewest + (seed % ((most ?? fewest) - fewest + 1));
+
+function jobs(): Job[] {
+  if (values.mutations) return mutations.map(({ name }) => ({ kind: 'mutation', name }));
+  if (values.traffic !== undefined)
+    return values.traffic.split(',').map((nodes) => ({ kind: 'traffic', nodes: Number(nodes), seconds: 60 }));
+  const first = Number(values.from);
+  return Array.from({ length: Number(values.seeds) }, (_none, index) => ({
+    kind: 'seed',
+    seed: String(first + index),
+    nodes: nodesOf(first + index),
+    hours,
+    ...(among === undefined ? {} : { among }),
+  }));
+}
+
+const begun = performance.now();
+const seconds = (): number => (performance.now() - begun) / 1_000;
+
+function progress(done: number, all: number, failed: number): void {
+  if (values.json) return;
+  const left = done === 0 ? NaN : (seconds() / done) * (all - done);
+  const text = `${done} of ${all}, ${failed} failed, ${seconds().toFixed(0)} s, ${Number.isNaN(left) ? '' : `about ${left.toFixed(0)} s left`}`;
+  process.stderr.write(process.stderr.isTTY ? `\r\u001b[K${text}` : done === all || done % 20 === 0 ? `${text}\n` : '');
+}
+
+/** Gives the jobs out to as many processes as there are cores, each the next when it is done with the last. */
+async function runAll(waiting: Job[], onDone: (done: Done) => void): Promise<void> {
+  const worker = async (): Promise<void> => {
+    const child = spawn(process.execPath, ['--import', 'tsx', new URL('worker.ts', import.meta.url).pathname], {
+      stdio: ['pipe', 'pipe', 'inherit'],
+    });
+    const ended = new Promise<void>((resolve) => child.once('close', () => resolve()));
+    let current: Job | undefined;
+    const next = (): void => {
+      current = waiting.shift();
+      if (current === undefined) child.stdin.end();
+      else child.stdin.write(`${JSON.stringify(current)}\n`);
+    };
+    next();
+    for await (const line of createInterface({ input: child.stdout })) {
+      onDone(JSON.parse(line) as Done);
+      next();
+    }
+    await ended;
+    if (current === undefined) return;
+    onDone({ kind: 'failed', job: current, error: 'its process has ended' });
+    if (waiting.length > 0) await worker();
+  };
+  await Promise.all(Array.from({ length: Math.min(Number(values.workers), waiting.length) }, worker));
+}
+
+if (values.seed !== undefined) {
+  const nodes = most === undefined ? fewest : nodesOf(Number(values.seed));
+  const { trace, ...report } = await simulate({
+    seed: values.seed,
+    nodes,
+    hours,
+    ...(among === undefined ? {} : { among }),
+  });
+  if (values.trace)
+    for (const { atMs, text } of trace) process.stdout.write(`${atMs.toFixed(0).padStart(9)} ${text}\n`);
+  process.stdout.write(
+    values.json ? `${JSON.stringify(report)}\n` : tableOf([{ ...report, kind: 'seed', cpuSeconds: 0 }]),
+  );
+  process.exitCode = report.broken.length > 0 ? 1 : 0;
+} else {
+  const all = jobs();
+  const total = all.length;
+  const done: Done[] = [];
+  let failed = 0;
+  progress(0, total, 0);
+  await runAll([...all], (one) => {
+    done.push(one);
+    const bad =
+      one.kind === 'failed' ||
+      (one.kind === 'seed' && one.broken.length > 0) ||
+      (one.kind === 'mutation' && (one.invariant === undefined || !one.breaks.includes(one.invariant)));
+    if (bad) failed++;
+    progress(done.length, total, failed);
+  });
+  const order = new Map(all.map((job, index) => [JSON.stringify(job.kind === 'seed' ? job.seed : job), index]));
+  done.sort((a, b) =>
+    a.kind === 'seed' && b.kind === 'seed'
+      ? (order.get(JSON.stringify(a.seed)) ?? 0) - (order.get(JSON.stringify(b.seed)) ?? 0)
+      : 0,
+  );
+  if (values.json) process.stdout.write(`${JSON.stringify({ summary: summaryOf(done, seconds()), done })}\n`);
+  else process.stdout.write(`\n${tableOf(done)}\n${summaryOf(done, seconds()).text}\n`);
+  process.exitCode = failed > 0 ? 1 : 0;
+}
