@@ -138,7 +138,7 @@ export async function makeDaemon(
     // Changes are told by events; a poll only finds what hangs, and costs much.
     heads: { target: parts.target, poll_interval_ms: 30_000, ...settings['heads'] },
     election: { priority: parts.priority, ...settings['election'] },
-    plugins: { remove: ['heads/registry'], add: ['mesh'] },
+    plugins: { remove: ['heads/registry', 'admin'], add: ['mesh'] },
   };
   const loaded = { file: undefined, directory, value };
   const resolved = await resolveConfig(loaded, { presets, plugins }, 'stable');

@@ -74,6 +74,7 @@ export class World {
   onResult: (node: SimulatedNode, result: CycleResult) => void = () => undefined;
   readonly #options: WorldOptions;
   #entries: Uint8Array | undefined;
+  readonly #starting = new Set<SimulatedNode>();
 
   constructor(options: WorldOptions) {
     this.#options = options;
@@ -171,13 +172,15 @@ export class World {
 
   /** Starts a daemon, and goes on at once: the start takes its time. */
   async start(node: SimulatedNode): Promise<void> {
-    if (node.daemon !== undefined) return;
+    if (node.daemon !== undefined || this.#starting.has(node)) return;
+    this.#starting.add(node);
     const life = this.life(node.parts.machine, `${node.name}/${node.lives++}`, node.id);
     this.trace.line(`${node.name} starts`);
     const daemon = await makeDaemon(node.parts, life, this.bus, this.#entries, (result) => {
       this.trace.line(`${node.name} cycle: ${result.outcome}, ${result.why}`);
       this.onResult(node, result);
     });
+    this.#starting.delete(node);
     node.daemon = daemon;
     node.changedAtMs = this.nowMs;
     this.onDaemon(node, daemon);

@@ -7,6 +7,7 @@ import type { Daemon } from '../node.ts';
 import type { SimulatedNode } from '../world.ts';
 import type { MakeChecker } from './checker.ts';
 
+const kinds = ['election', 'heads'] as const;
 /** Versions of one record that are remembered. */
 const mostVersions = 400;
 
@@ -20,10 +21,13 @@ export const checkMessages: MakeChecker = ({ world, storm, broken }) => {
 
   /** What each node has said under each kind, by incarnation and version. */
   const said = new Map<string, Map<string, string>>();
+  const remembered = new Map<string, unknown>();
   const remember = (node: SimulatedNode, { mesh }: Daemon, kind: string): void => {
     const own = mesh.records(kind).find((record) => record.node === node.id);
     if (own === undefined) return;
     const key = `${node.id} ${kind}`;
+    if (remembered.get(key) === own.value) return;
+    remembered.set(key, own.value);
     const versions = said.get(key) ?? new Map<string, string>();
     said.set(key, versions);
     versions.set(`${own.incarnation} ${own.version}`, JSON.stringify(own.value));
@@ -39,12 +43,16 @@ export const checkMessages: MakeChecker = ({ world, storm, broken }) => {
       });
     },
     sample: () => {
+      // What it said before its mesh had started is told by no change.
+      for (const node of world.nodes) {
+        if (node.daemon !== undefined) for (const kind of kinds) remember(node, node.daemon, kind);
+      }
       // A copied machine speaks with the same key.
       if (storm.disturbances.some(({ kind }) => kind === 'clone')) return;
       // Each node's beliefs every now and then: they change slowly.
       const reader = world.nodes[turn++ % world.nodes.length];
       if (reader?.daemon === undefined) return;
-      for (const kind of ['election', 'heads']) {
+      for (const kind of kinds) {
         for (const { node, version, value } of reader.daemon.mesh.records(kind)) {
           const versions = said.get(`${node} ${kind}`);
           if (node === reader.id || versions === undefined || checked.get(`${reader.id} ${node} ${kind}`) === value)
