@@ -1,5 +1,5 @@
 /**
- * chimera-mtd/testing: Tor networks (embedded, private), the lab, a virtual clock with seeded chance, memory net and store,
+ * chimera-mtd/testing: Tor networks (embedded, private), the lab, the cluster simulator, a virtual clock with seeded chance, memory net and store,
  * and laws and conformance suites for plugins of one's own. The suites need vitest and fast-check.
  */
 export * from './lab/story.ts';

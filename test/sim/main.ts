@@ -5,6 +5,8 @@
  *   npm run sim -- --seed 17 --nodes 5 --hours 2 --trace    one seed again, with what happened last
  *   npm run sim -- --mutations                              the checkers against deliberate bugs
  *   npm run sim -- --traffic 10,100,1000                    messages and bytes a node a second
+ *
+ * The work is done in processes of sim/worker.ts.
  */
 import { spawn } from 'node:child_process';
 import { availableParallelism } from 'node:os';

@@ -6,8 +6,8 @@ import type { SeenUpload } from '../directories.ts';
 import type { SimulatedNode } from '../world.ts';
 import type { MakeChecker } from './checker.ts';
 
-/** A silent node's introduction points are held at least so long: mesh.dead_after_ms + hold_ms, less a beacon. */
-const holdMs = 9_000;
+/** A silent node's introduction points are held at least so long: mesh.suspicion_ms and hold_ms. */
+const holdMs = 8_000;
 /** A head that was well for so long has been published. */
 const settledMs = 90_000;
 /** Where who has been replaced may not hear of it. */

@@ -7,7 +7,7 @@ import type { MakeChecker } from './checker.ts';
 const everyMs = 20_000;
 const limitMs = 60_000;
 
-export const checkSessions: MakeChecker = ({ world, broken }) => {
+export const checkSessions: MakeChecker = ({ world, storm, broken }) => {
   let stream: Duplex | undefined;
   let head: string | undefined;
   let run: unknown;
@@ -26,8 +26,10 @@ export const checkSessions: MakeChecker = ({ world, broken }) => {
     head = undefined;
     if (name === undefined) return;
     const { tor } = world.nodes.find((node) => node.name === name)?.parts ?? {};
+    // A daemon that stops in order takes its head out of its tor.
+    const stopped = storm.disturbances.some(({ kind, nodes }) => kind === 'operator' && nodes.includes(name));
     // Its tor has not been restarted, and does not stand still.
-    if (tor?.run !== undefined && tor.run === sameRun && !tor.run.process.frozen) {
+    if (!stopped && tor?.run !== undefined && tor.run === sameRun && !tor.run.process.frozen) {
       broken('I8', `the stream to the head of ${name} ${why}, and its tor is well`);
     }
   };
