@@ -184,20 +184,22 @@ export class World {
     node.daemon = daemon;
     node.changedAtMs = this.nowMs;
     this.onDaemon(node, daemon);
-    daemon.engine.start().then(
-      () => {
-        daemon.running = true;
-        node.changedAtMs = this.nowMs;
-        this.#admitAll(daemon);
-      },
-      (error: unknown) => {
-        this.trace.line(`${node.name} does not start: ${String(error)}`);
-        if (node.daemon !== daemon) return;
-        life.kill();
-        node.daemon = undefined;
-        void this.#repair(node, error);
-      },
-    );
+    void this.#run(node, daemon);
+  }
+
+  async #run(node: SimulatedNode, daemon: Daemon): Promise<void> {
+    try {
+      await daemon.engine.start();
+      daemon.running = true;
+      node.changedAtMs = this.nowMs;
+      this.#admitAll(daemon);
+    } catch (error) {
+      this.trace.line(`${node.name} does not start: ${String(error)}`);
+      if (node.daemon !== daemon) return;
+      daemon.life.kill();
+      node.daemon = undefined;
+      await this.#repair(node, error);
+    }
   }
 
   /** The first daemon founds the cluster and admits the others' keys; they learn of it as by a join. */

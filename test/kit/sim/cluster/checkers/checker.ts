@@ -18,7 +18,7 @@ export interface CheckerContext {
   readonly world: World;
   readonly storm: Storm;
   /** Reports that an invariant is broken. */
-  broken(invariant: string, what: string): void;
+  readonly broken: (invariant: string, what: string) => void;
 }
 
 export interface Checker {
