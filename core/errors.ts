@@ -79,6 +79,7 @@ export const errorCodes = {
   // core/cli
   CLI_FILE: 'a file that the command line names cannot be read or written',
   CLI_USAGE: 'the options of a command do not go together, or a value has the wrong form',
+  SETUP_EXISTS: 'a node has been set up in a directory already, or another one has begun to be',
   HTTP_ANSWER: 'what was asked over HTTP did not answer, or not in HTTP',
   // core/runtime
   SOCKS_CONNECT: 'no SOCKS port could be reached',

@@ -41,6 +41,7 @@ const usage: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   'VAULT_ON_DISK',
   'VAULT_PASSPHRASE',
   'PEER_UNKNOWN',
+  'SETUP_EXISTS',
 ]);
 
 const unreachable: ReadonlySet<ErrorCode> = new Set<ErrorCode>([

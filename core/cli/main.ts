@@ -2,6 +2,8 @@
 /** The executable `chimera`. A command is one module in commands/ and one line here. */
 import { registerDebug } from './commands/debug/index.ts';
 import { registerImportOnionbalance } from './commands/import-onionbalance.ts';
+import { registerInit } from './commands/init.ts';
+import { registerJoin } from './commands/join.ts';
 import { registerLab } from './commands/lab.ts';
 import { registerPeer } from './commands/peer.ts';
 import { registerRun } from './commands/run.ts';
@@ -12,6 +14,8 @@ import { runProgram } from './program.ts';
 
 process.exitCode = await runProgram({
   commands: [
+    registerInit,
+    registerJoin,
     registerRun,
     registerStatus,
     registerStepDown,

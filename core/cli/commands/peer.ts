@@ -1,4 +1,5 @@
 /** `chimera peer …`: the members of the cluster, as a running node knows them. */
+import { InvalidArgumentError } from 'commander';
 import type { Json } from '../../engine/index.ts';
 import { ChimeraError } from '../../errors.ts';
 import { addNodeOptions, nodeOf, type NodeOptions } from '../admin.ts';
@@ -83,8 +84,43 @@ async function remove(
   );
 }
 
+async function invite(
+  context: CommandContext,
+  { json, expires, ...where }: Options & { readonly expires?: number },
+): Promise<void> {
+  const { output } = context;
+  const ask = await nodeOf(context, where);
+  const answer = (await ask('invite', expires === undefined ? {} : { expiresSecs: expires })) as unknown as {
+    readonly invitation: string;
+    readonly address: string | null;
+    readonly expiresSecs: number;
+  };
+  if (json) {
+    output.json(answer);
+    return;
+  }
+  output.line(`chimera join ${answer.address ?? '<address>'} ${answer.invitation}`);
+  output.note(
+    `For one machine, within ${durationOf(answer.expiresSecs * 1_000)} that this node runs. Keep it as you would a password.`,
+  );
+}
+
+/** `90m`, `24h`, `7d`, or seconds. */
+function lifetime(text: string): number {
+  const [, count, unit = 's'] = /^(\d{1,7})([smhd])?$/.exec(text) ?? [];
+  const secs = Number(count) * ({ s: 1, m: 60, h: 3_600, d: 86_400 }[unit] ?? 1);
+  if (secs >= 60 && secs <= 2_592_000) return secs;
+  throw new InvalidArgumentError('It must be a time from 60s to 30d, such as 90m, 24h or 7d.');
+}
+
 export const registerPeer: RegisterCommand = (program, context) => {
-  const group = program.command('peer').summary('list and remove members of the cluster');
+  const group = program.command('peer').summary('invite, list and remove members of the cluster');
+  const inviting = addNodeOptions(group.command('invite').description('make an invitation for one more node'))
+    .option('--expires <time>', 'how long it is good, as 90m, 24h or 7d (default: join.expires_secs)', lifetime)
+    .addOption(jsonOption());
+  addExample(inviting, 'chimera peer invite --expires 2h');
+  inviting.action((options: Options) => invite(context, options));
+
   const listing = addNodeOptions(group.command('list').description('list the members, with state and endpoints'));
   listing.addOption(jsonOption());
   addExample(listing, 'chimera peer list');
