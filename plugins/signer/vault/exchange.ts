@@ -1,11 +1,19 @@
 /**
- * How members give each other the master key. The asker says a challenge and its generation of the cluster's secret; the
- * answer is the key, sealed to the asker's own agreement key as the roster knows it. Cluster, address, generation, challenge,
+ * How members give each other the master key. The asker says a challenge and proves that it knows the newest secret of the
+ * cluster, which a removed node does not, even where the news of its removal are late; the answer is the key, sealed to the asker's own agreement key as the roster knows it. Cluster, address, generation, challenge,
  * sender and receiver are associated data, so that no answer serves twice or elsewhere.
  *
- *   question   1 byte version · 4 bytes generation · 16 bytes challenge
+ *   question   1 byte version · 4 bytes generation · 16 bytes challenge · 32 bytes HMAC-SHA-256 under that secret
  */
-import type { AdmittedNode, ClusterSecrets, NodeIdentity, PeerChannel, Roster } from '../../../core/engine/index.ts';
+import { createHmac, timingSafeEqual } from 'node:crypto';
+import type {
+  AdmittedNode,
+  ClusterSecret,
+  ClusterSecrets,
+  NodeIdentity,
+  PeerChannel,
+  Roster,
+} from '../../../core/engine/index.ts';
 import { ChimeraError } from '../../../core/errors.ts';
 import { sameBytes } from '../../../core/onion/bytes.ts';
 import { masterKeyFromExpanded, publicKeyOf, type MasterKey, type OnionAddress } from '../../../core/onion/index.ts';
@@ -15,7 +23,8 @@ import { openSealed, sealTo, type SealSubject } from '../../identity/index.ts';
 export const topic = 'vault';
 const version = 1;
 const challengeLength = 16;
-const questionLength = 5 + challengeLength;
+const proofLength = 32;
+const questionLength = 5 + challengeLength + proofLength;
 /** An honest node asks each peer once in a while until it has the key. */
 const answersPerMinute = 6;
 const minuteMs = 60_000;
@@ -31,21 +40,33 @@ export interface Exchange {
 
 interface Question {
   readonly generation: number;
-  readonly challenge: string;
+  readonly challenge: Uint8Array;
+  readonly proof: Uint8Array;
 }
 
-function encodeQuestion(generation: number, challenge: Uint8Array): Uint8Array {
+function proofOf(
+  { generation, secret }: ClusterSecret,
+  challenge: Uint8Array,
+  asker: string,
+  asked: string,
+): Uint8Array {
+  const about = [`chimera-vault-question ${version}`, String(generation), asker, asked].join('\n');
+  return new Uint8Array(createHmac('sha256', secret).update(`${about}\n`).update(challenge).digest());
+}
+
+function encodeQuestion({ generation, challenge, proof }: Question): Uint8Array {
   const bytes = Buffer.alloc(questionLength);
   bytes.writeUInt8(version);
   bytes.writeUInt32BE(generation, 1);
   bytes.set(challenge, 5);
+  bytes.set(proof, 5 + challengeLength);
   return new Uint8Array(bytes);
 }
 
 function decodeQuestion(bytes: Uint8Array): Question | undefined {
   if (bytes.length !== questionLength || bytes[0] !== version) return undefined;
-  const view = Buffer.from(bytes);
-  return { generation: view.readUInt32BE(1), challenge: view.toString('hex', 5) };
+  const generation = Buffer.from(bytes).readUInt32BE(1);
+  return { generation, challenge: bytes.slice(5, 5 + challengeLength), proof: bytes.slice(5 + challengeLength) };
 }
 
 export function createExchange(parts: {
@@ -64,10 +85,20 @@ export function createExchange(parts: {
   const { identity, secrets, roster, channel, address, clock, random, log, askTimeoutMs } = parts;
   /** When each node was answered lately, monotonic milliseconds. The roster bounds it. */
   const answered = new Map<string, number[]>();
-  const subjectOf = ({ generation, challenge }: Question): SealSubject => ({
+  const subjectOf = ({ generation, challenge }: Pick<Question, 'generation' | 'challenge'>): SealSubject => ({
     purpose: topic,
-    about: [`cluster ${roster.founder}`, `${address}.onion`, `generation ${generation}`, challenge],
+    about: [
+      `cluster ${roster.founder}`,
+      `${address}.onion`,
+      `generation ${generation}`,
+      Buffer.from(challenge).toString('hex'),
+    ],
   });
+  const newest = (): ClusterSecret => {
+    const [first] = secrets.current();
+    if (first === undefined) throw new ChimeraError('ENGINE_CONTRACT', 'there is no cluster secret');
+    return first;
+  };
   const admitted = (node: string): AdmittedNode | undefined => roster.admitted().find((each) => each.node === node);
   const refuse = (why: string): ChimeraError => new ChimeraError('VAULT_REFUSED', why);
 
@@ -76,8 +107,10 @@ export function createExchange(parts: {
     const question = decodeQuestion(bytes);
     if (asker === undefined) throw refuse(`${from} is not admitted`);
     if (question === undefined) throw refuse(`${from} asks what is no question`);
-    if (!secrets.current().some(({ generation }) => generation === question.generation)) {
-      throw refuse(`${from} asks in generation ${question.generation}, which does not count here`);
+    const secret = newest();
+    const proof = proofOf(secret, question.challenge, from, identity.node);
+    if (question.generation !== secret.generation || !timingSafeEqual(proof, question.proof)) {
+      throw refuse(`${from} does not know the newest secret, generation ${secret.generation}`);
     }
     const now = clock.monotonic();
     for (const node of answered.keys()) if (admitted(node) === undefined) answered.delete(node);
@@ -93,10 +126,11 @@ export function createExchange(parts: {
   /** One peer's answer, checked. Rejects with whatever was wrong. */
   const askOne = async ({ node, keys }: AdmittedNode): Promise<MasterKey> => {
     const challenge = random.bytes(challengeLength);
-    const generation = secrets.current()[0]?.generation ?? 0;
-    const bytes = encodeQuestion(generation, challenge);
-    const answer = await channel.ask(node, topic, bytes, askTimeoutMs);
-    const subject = subjectOf({ generation, challenge: Buffer.from(challenge).toString('hex') });
+    const first = newest();
+    const { generation } = first;
+    const proof = proofOf(first, challenge, identity.node, node);
+    const answer = await channel.ask(node, topic, encodeQuestion({ generation, challenge, proof }), askTimeoutMs);
+    const subject = subjectOf({ generation, challenge });
     const secret = openSealed(identity, keys, subject, answer);
     try {
       const key = masterKeyFromExpanded(secret);

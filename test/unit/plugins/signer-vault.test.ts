@@ -1,3 +1,4 @@
+import { createHmac } from 'node:crypto';
 import { inspect } from 'node:util';
 import { describe, expect, test } from 'vitest';
 import { masterContract, masterKeyContract, passphraseContract, signerContract } from '../../../core/engine/index.ts';
@@ -266,13 +267,16 @@ describe('members', () => {
     await world.clock.advance(60_000);
     expect(removed.open()).toBe(false);
     // Even one that could still speak to it.
-    const question = Uint8Array.from([1, 0, 0, 0, 1, ...new Uint8Array(16)]);
-    await expect(a.handle('vault', b.identity.node, question)).rejects.toThrow(coded('VAULT_REFUSED'));
-    expect(await a.handle('vault', c.identity.node, question)).toHaveLength(113);
-    for (let generation = 0; generation < 2; generation++) {
-      const [newest] = a.secrets.current();
-      await a.secrets.learn(createClusterSecret(random, newest));
-    }
+    await expect(a.handle('vault', b.identity.node, questionOf(a, b))).rejects.toThrow(coded('VAULT_REFUSED'));
+    expect(await a.handle('vault', c.identity.node, questionOf(a, c))).toHaveLength(113);
+    // A question that somebody else has asked, or that another was asked, proves nothing.
+    await expect(a.handle('vault', c.identity.node, questionOf(a, b))).rejects.toThrow(coded('VAULT_REFUSED'));
+    await expect(a.handle('vault', c.identity.node, questionOf(b, c))).rejects.toThrow(coded('VAULT_REFUSED'));
+    // Its removal is news that a has not heard yet, but the secret has changed already.
+    const late = questionOf(a, c);
+    const [before] = a.secrets.current();
+    await a.secrets.learn(createClusterSecret(random, before));
+    await expect(a.handle('vault', c.identity.node, late)).rejects.toThrow(coded('VAULT_REFUSED'));
     const stale = await startNode(world, c);
     await world.clock.advance(30_000);
     expect(stale.open()).toBe(false);
@@ -304,14 +308,16 @@ describe('members', () => {
         ),
         5_000,
       );
-    const right = Uint8Array.from([1, 0, 0, 0, 1, ...new Uint8Array(16)]);
+    const right = questionOf(a, b);
     expect(await ask(right)).toBe(1 + 32 + 64 + 16);
     for (const wrong of [
       new Uint8Array(),
-      right.subarray(0, 20),
+      right.subarray(0, 52),
       Uint8Array.of(...right, 0),
       right.with(0, 2),
       right.with(4, 2),
+      right.with(10, right[10] === 0 ? 1 : 0),
+      right.with(40, right[40] === 0 ? 1 : 0),
     ]) {
       expect(await ask(wrong)).toBe(-1);
     }
@@ -340,6 +346,17 @@ describe('members', () => {
 });
 
 const isWrong = (error: unknown): boolean => (error as ChimeraError | undefined)?.code === 'VAULT_PASSPHRASE';
+
+/** What `from` asks `to`, as an honest member does. */
+function questionOf(to: Peer, from: Peer): Uint8Array {
+  const [newest] = from.secrets.current();
+  if (newest === undefined) throw new Error('no secret');
+  const { generation, secret } = newest;
+  const challenge = random.bytes(16);
+  const about = ['chimera-vault-question 1', String(generation), from.identity.node, to.identity.node, ''].join('\n');
+  const proof = createHmac('sha256', secret).update(about).update(challenge).digest();
+  return Uint8Array.from([1, 0, 0, 0, generation, ...challenge, ...proof]);
+}
 
 /** Every spelling in which the secret might show. */
 function spellings({ expandedSecret }: MasterKey): string[] {
