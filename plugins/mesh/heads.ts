@@ -7,7 +7,7 @@ import type { ClusterRecord, Json, Mesh } from '../../core/engine/index.ts';
 import { parseOnionAddress } from '../../core/onion/index.ts';
 import type { HeadReport } from '../../core/pipeline/index.ts';
 import type { Clock, Log, Timer } from '../../core/runtime/index.ts';
-import { maximumRecordBytes } from './message.ts';
+import { maximumRecordBytes } from './record.ts';
 
 export const headsKind = 'heads';
 

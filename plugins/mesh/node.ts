@@ -1,285 +1,399 @@
 /**
- * One node's side of the mesh: sends beacons, takes what comes, pulls the records that it misses. Enter at `createMeshNode`.
+ * One node's side of the mesh: joins its parts, and decides what comes of each message. Enter at `createMeshNode`.
+ *
+ *   transport ─► session/ ─► message.ts ─► here ─► book.ts (what is held) · members.ts (who is there) · prober.ts (who answers)
+ *                                               · leads.ts (who leads) · exchange.ts (what differs) · pulls.ts · channel.ts
  */
-import type { ClusterRecord, Json, Mesh, MeshChange } from '../../core/engine/index.ts';
-import { ChimeraError } from '../../core/errors.ts';
-import { jittered, shuffled, type Clock, type Log, type Random, type Timer } from '../../core/runtime/index.ts';
-import { Membership, newer, type StoredRecord } from './membership.ts';
-import {
-  decodeMessage,
-  decodeValue,
-  encodeMessage,
-  isKind,
-  maximumHeaderBytes,
-  maximumHeard,
-  maximumKinds,
-  maximumRecordBytes,
-  maximumSmallBytes,
-  maximumSmallTotalBytes,
-  type Beacon,
-  type Heard,
-  type Message,
-  type Piece,
-  type Pull,
-} from './message.ts';
-import { Pulls } from './pulls.ts';
-
-/** Datagrams to node ids; '*' is everybody else. */
-export interface Carrier {
-  readonly self: string;
-  readonly maximumBytes: number;
-  send(to: string, bytes: Uint8Array): void;
-  onMessage(listener: (from: string, bytes: Uint8Array) => void): () => void;
-}
-
-export interface MeshSettings {
-  readonly beaconIntervalMs: number;
-  readonly suspectMs: number;
-  readonly deadMs: number;
-}
-
-export interface MeshNode extends Mesh {
-  /** Joins: beacons from now on. */
-  start(): void;
-  /** Says good-bye and is silent. */
-  leave(): void;
-}
+import type { ClusterSecrets, MeshChange, NodeIdentity, PeerLife, Transport } from '../../core/engine/index.ts';
+import type { Clock, Log, Random, Timer } from '../../core/runtime/index.ts';
+import { blobOf, Book } from './book.ts';
+import { createChannel } from './channel.ts';
+import { contentsOf, Exchange } from './exchange.ts';
+import { Leads } from './leads.ts';
+import { Members } from './members.ts';
+import { decodeContent, type Message } from './message.ts';
+import type { MeshNode, MeshSettings } from './model.ts';
+import { createNews } from './news.ts';
+import { Observations } from './observations.ts';
+import { closeNodes, Overlay } from './overlay.ts';
+import { Prober } from './prober.ts';
+import { piecesOf, Pulls } from './pulls.ts';
+import { hashOf } from './record.ts';
+import type { MemberRoster } from './roster.ts';
+import { Sessions } from './session/sessions.ts';
+import { createVoice } from './voice.ts';
 
 const forgetMs = 600_000;
-const maximumMembers = 256;
-const maximumStoredBytes = 33_554_432;
-/** Beacons are sent at their interval plus or minus this share, so that nodes do not fall into step. */
-const beaconJitter = 0.1;
-/** A change is told this much later, so that several go out together. */
-const soonMs = 5;
-/** A peer is pinged once it has missed this many beacon intervals. */
-const pingAfterIntervals = 2.2;
+const tickMs = 250;
+/** A node whose own tick comes so late has stood still. */
+const stoodStillMs = 2_000;
+/** A leader silent for so many beats is suspect. */
+const silentBeats = 4;
+/** A sender whose clock has not been compared for so long is asked. */
+const staleEchoMs = 20_000;
+const largestSkewMs = 30_000;
 
 export function createMeshNode(options: {
-  readonly transport: Carrier;
+  readonly transport: Transport;
+  readonly identity: NodeIdentity;
+  readonly secrets: ClusterSecrets;
+  readonly roster: MemberRoster;
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;
   readonly settings: MeshSettings;
+  /** Called after each change of the roster, and of where a member is. */
+  readonly onRoster: () => void;
 }): MeshNode {
-  const { transport, clock, random, log, settings } = options;
-  const { self } = transport;
-  const limits = { forgetMs, maximumMembers, maximumStoredBytes, maximumKinds };
-  const membership = new Membership({ ...limits, suspectMs: settings.suspectMs, deadMs: settings.deadMs });
-  const own = new Map<string, StoredRecord>();
-  const listeners = new Set<(change: MeshChange) => void>();
-  const pulls = new Pulls((to, pull) => send(to, pull), settings.beaconIntervalMs / 2);
+  const { transport, identity, secrets, roster, clock, random, log, settings, onRoster } = options;
+  const self = identity.node;
+  const members = new Members({
+    leaderSilentMs: silentBeats * settings.beaconIntervalMs,
+    suspicionMs: settings.suspicionMs,
+    forgetMs,
+  });
   // A later life has a greater number. The clock only orders one node's own lives; a peer that knows better corrects it.
-  let incarnation = clock.now();
-  let sequence = 0;
-  let dropped = 0;
+  const book = new Book(identity, roster, members, clock.now());
+  const leads = new Leads(roster.cluster);
+  const overlay = new Overlay(self);
+  const observations = new Observations();
+  const skews = new Map<string, number>();
+  const listeners = new Set<(change: MeshChange) => void>();
   let running = false;
-  let leaving = false;
-  let tickTimer: Timer | undefined;
-  let soonTimer: Timer | undefined;
+  let dropped = 0;
   let tickedAtMs = clock.monotonic();
-  let unsubscribe: () => void = () => undefined;
+  let tickTimer: Timer | undefined;
+  let beatTimer: Timer | undefined;
+  const releases: (() => void)[] = [];
+  /** What has changed and is not told yet. */
+  const changes: MeshChange[] = [];
 
-  const drop = (from: string, why: string): void => {
+  const drop = (why: string, from?: string): void => {
     dropped++;
     log.debug('a message was dropped', { from, why });
   };
-  const send = (to: string, message: Message): void => transport.send(to, encodeMessage(message));
-  const tell = (changes: readonly MeshChange[]): void => {
-    for (const change of changes) for (const listener of listeners) listener(change);
-  };
-  const ownRecord = (record: StoredRecord): StoredRecord => ({ ...record, incarnation });
 
-  /** The values of small records, as many as there is room for. */
-  const small = (): Record<string, Json> => {
-    let left = maximumSmallTotalBytes;
-    const taken: Record<string, Json> = {};
-    for (const [kind, { bytes, value }] of own) {
-      if (bytes.length > Math.min(left, maximumSmallBytes)) continue;
-      left -= bytes.length;
-      taken[kind] = value;
-    }
-    return taken;
+  const tell = (): void => {
+    overlay.update([self, ...members.present()].sort());
+    for (const change of changes.splice(0)) for (const listener of listeners) listener(change);
   };
 
-  /** The beacon for now. `named` is in it whatever its state, unless it does not fit. */
-  const beacon = (named?: string): void => {
+  const endpointsOf = (node: string): string[] => [
+    ...new Set([...(book.presence(node)?.endpoints ?? []), ...(roster.get(node)?.endpoints ?? [])]),
+  ];
+  const sessions = new Sessions({
+    cluster: roster.cluster,
+    identity,
+    secrets,
+    transport,
+    clock,
+    random,
+    incarnation: () => book.incarnation,
+    peer: (node) => {
+      const known = roster.get(node);
+      return known && { node, keys: known.keys, endpoints: endpointsOf(node) };
+    },
+    nodeOf: (key) => {
+      const node = roster.nodeOf(key);
+      return node !== undefined && roster.isMember(node) ? node : undefined;
+    },
+    events: {
+      received: (node, content, stampMs, boot) => receive(node, content, stampMs, boot),
+      echoed: (node, boot, sentAtMs, stampMs) => {
+        const now = clock.monotonic();
+        observations.echo(node, boot, sentAtMs, stampMs, now);
+        heard(node, sentAtMs);
+        tell();
+      },
+      outlived: (later) => voice.outlived(later),
+      dropped: (why) => drop(why),
+    },
+  });
+  const send = (node: string, messages: readonly Message[]): void => {
+    for (const content of contentsOf(messages)) sessions.send(node, content);
+  };
+  const exchange = new Exchange(book, clock, random, send);
+  const pulls = new Pulls(clock, (from, message) => send(from, [message]));
+  const channel = createChannel({
+    self,
+    clock,
+    random,
+    pulls,
+    isMember: (node) => roster.isMember(node),
+    send: (node, message) => send(node, [message]),
+    refused: (topic, error) => log.warn('a question of a member was refused', { topic, error }),
+  });
+
+  /** What rides on every ping and ack. */
+  const carried = (): Message[] => {
     const now = clock.monotonic();
-    sequence++;
-    const versions = Object.fromEntries([...own].map(([kind, { version }]) => [kind, version]));
-    const message: Beacon & { heard: Heard[] } = {
-      type: 'beacon',
-      incarnation,
-      sequence,
-      versions,
-      small: small(),
-      heard: [],
-      ...(leaving ? { leaving } : {}),
-    };
-    const first = named === undefined ? [] : [membership.get(named)];
-    const rest = shuffled(
-      random,
-      membership.peers().filter(({ node, state }) => state !== 'dead' && node !== named),
-    );
-    let left = transport.maximumBytes - encodeMessage(message).length;
-    for (const peer of [...first, ...rest]) {
-      if (peer === undefined || message.heard.length >= maximumHeard) continue;
-      const entry: Heard = {
-        node: peer.node,
-        incarnation: peer.incarnation,
-        sequence: peer.sequence,
-        ageMs: Math.min(3_600_000, Math.max(0, Math.round(now - peer.heardAtMs))),
-        // Only what can be pulled here.
-        versions: Object.fromEntries(
-          [...peer.records]
-            .filter(([, record]) => record.incarnation === peer.incarnation)
-            .map(([kind, { version }]) => [kind, version]),
-        ),
-      };
-      left -= JSON.stringify(entry).length + 1;
-      if (left < 0) break;
-      message.heard.push(entry);
-    }
-    send(named ?? '*', message);
+    const mine = voice.shown();
+    const others = leads.carried(now);
+    const leases: Message[] = mine === undefined ? others : [mine, ...others.slice(1)];
+    return [...leases, ...exchange.carried()];
   };
 
-  const beaconSoon = (): void => {
+  const voice = createVoice({
+    book,
+    identity,
+    clock,
+    log,
+    endpoint: () => transport.endpoint,
+    tell: (messages) => {
+      if (!running) return;
+      const leaders = members.peers().flatMap(({ node, leading }) => (leading ? [node] : []));
+      for (const node of new Set([...overlay.neighbours, ...leaders])) send(node, messages);
+    },
+    spread: (key, message) => exchange.spread(key, message, overlay.size),
+  });
+  const news = createNews({
+    book,
+    overlay,
+    exchange,
+    pulls,
+    voice,
+    prober: () => prober,
+    clock,
+    random,
+    probeTimeoutMs: settings.probeTimeoutMs,
+    changes,
+    tell,
+    send,
+    hasSession: (node) => sessions.has(node),
+    drop: (why, from) => drop(why, from),
+  });
+
+  const prober: Prober = new Prober(
+    {
+      neighbours: () => overlay.neighbours,
+      missing: () => roster.nodes().filter((node) => node !== self && (members.get(node)?.state ?? 'dead') === 'dead'),
+      helpers: () => overlay.neighbours.filter((node) => members.get(node)?.state === 'alive' && sessions.has(node)),
+      leaders: () => members.peers().filter(({ leading, state }) => leading && state !== 'dead'),
+      suspects: () => {
+        const close = new Set(overlay.neighbours);
+        return members.peers().flatMap(({ node, state }) => (state === 'suspect' && close.has(node) ? [node] : []));
+      },
+      heardAtMs: (node) => members.get(node)?.heardAtMs ?? -Infinity,
+      send: (node, messages) => send(node, [...messages, ...carried()]),
+      renew: (node) => sessions.renew(node),
+      doubt: (node) => members.doubt(node),
+      suspect: (node) => news.accuse(node, self),
+    },
+    clock,
+    random,
+    settings,
+  );
+
+  /** Signs a lease and sends it on its way. */
+  const beat = (): void => {
+    beatTimer?.cancel();
     if (!running) return;
-    soonTimer ??= clock.after(soonMs, () => {
-      soonTimer = undefined;
-      if (running) beacon();
-    });
+    const issued = voice.lease();
+    const all = roster.nodes();
+    // The dead too, while there is a session: when a cut heals they hear of it at once.
+    const everybody =
+      all.length <= closeNodes
+        ? all.filter(
+            (node) =>
+              node !== self &&
+              (sessions.has(node) || (members.get(node) !== undefined && members.get(node)?.state !== 'dead')),
+          )
+        : overlay.branches(self, issued.sequence);
+    for (const node of everybody) send(node, [{ type: 'lease', lease: issued, ageMs: 0 }]);
+    if (voice.leading) beatTimer = clock.after(settings.beaconIntervalMs, beat);
   };
 
-  /** Pulls what `from` has of `node` and is not here. */
-  const pullMissing = (
-    { node, incarnation: life, versions }: Pick<Heard, 'node' | 'incarnation' | 'versions'>,
+  const heard = (node: string, atMs: number): void => {
+    const wasDead = members.get(node)?.state === 'dead';
+    members.heard(node, atMs, clock.monotonic(), changes);
+    const death = book.entries.get(node, '!');
+    // It lives, and others believe that it does not: it alone can refute that.
+    if (wasDead && death !== undefined && members.get(node)?.state === 'alive')
+      send(node, [book.messageOf(death) as Message]);
+  };
+
+  const takeLease = (
     from: string,
-    now: number,
+    { lease: said, ageMs }: Extract<Message, { type: 'lease' }>,
+    atMs: number | undefined,
   ): void => {
-    const peer = membership.get(node);
-    if (peer === undefined || peer.incarnation !== life) return;
-    for (const [kind, version] of Object.entries(versions)) {
-      const wanted = { node, kind, incarnation: life, version };
-      if (newer(wanted, peer.records.get(kind))) pulls.want(wanted, from, now);
-    }
-  };
-
-  const onBeacon = (from: string, message: Beacon, changes: MeshChange[]): void => {
+    const signer = roster.get(said.node)?.keys.signing;
+    if (signer === undefined || said.node === self || atMs === undefined) return;
+    const heardAtMs = atMs - ageMs;
+    if (!leads.take(said, signer, heardAtMs)) return;
+    const peer = members.get(said.node);
+    if (peer === undefined || said.incarnation < peer.incarnation) return;
+    members.leads(said.node, said.leading);
+    heard(said.node, heardAtMs);
     const now = clock.monotonic();
-    const known = membership.get(from);
-    if (known !== undefined && message.incarnation < known.incarnation) {
-      // It started again with a clock that is behind: tell it, so that it takes a greater number.
-      beacon(from);
-      return;
-    }
-    const kinds = Object.keys(message.versions);
-    const fresh = membership.heard({ ...message, node: from, kinds, heardAtMs: now }, now, changes);
-    if (fresh && known === undefined) beaconSoon();
-    for (const [kind, value] of Object.entries(message.small)) {
-      const version = message.versions[kind];
-      const bytes = Buffer.from(JSON.stringify(value), 'utf8');
-      if (version === undefined || bytes.length > maximumSmallBytes) continue;
-      membership.learn({ node: from, kind, incarnation: message.incarnation, version, value, bytes }, changes);
-    }
-    if (message.leaving) {
-      // Its last words count before it is gone.
-      tell(changes.splice(0));
-      if (fresh) membership.left(from, changes);
-      return;
-    }
-    pullMissing({ ...message, node: from }, from, now);
-    for (const entry of message.heard) {
-      if (entry.node === self) {
-        if (entry.incarnation > incarnation) {
-          incarnation = entry.incarnation + 1;
-          beaconSoon();
+    const branches = overlay.size > closeNodes ? overlay.branches(said.node, said.sequence) : [];
+    for (const node of branches)
+      if (node !== from) send(node, [{ type: 'lease', lease: said, ageMs: now - heardAtMs }]);
+  };
+
+  const handle = (from: string, message: Message, atMs: number | undefined): void => {
+    const now = clock.monotonic();
+    switch (message.type) {
+      case 'ping':
+        send(from, [{ type: 'ack', nonce: message.nonce, wallMs: Math.max(0, Math.floor(clock.now())) }, ...carried()]);
+        return;
+      case 'ack':
+        takeAck(from, message.nonce, message.wallMs);
+        return;
+      case 'probe':
+        if (message.node !== self && roster.isMember(message.node)) prober.probe(from, message.nonce, message.node);
+        return;
+      case 'probed':
+        // Of a leader only its own word and its leases count.
+        if (
+          prober.probed(message.nonce, message.node) &&
+          members.get(message.node)?.leading !== true &&
+          atMs !== undefined
+        ) {
+          heard(message.node, atMs - message.ageMs);
         }
-      } else if (entry.node !== from) {
-        const heardAtMs = now - entry.ageMs;
-        membership.heard({ ...entry, kinds: Object.keys(entry.versions), heardAtMs }, now, changes);
-        pullMissing(entry, from, now);
+        return;
+      case 'suspicion':
+        news.suspicion(message);
+        return;
+      case 'lease':
+        takeLease(from, message, atMs);
+        return;
+      case 'digest':
+        exchange.digest(from, message.digest);
+        return;
+      case 'summary':
+        exchange.summary(from, message.buckets);
+        return;
+      case 'listing':
+        exchange.listing(from, message.keys);
+        return;
+      case 'want':
+        exchange.want(from, message.keys);
+        return;
+      case 'record':
+        news.record(from, message);
+        return;
+      case 'admission':
+        if (book.admit(message.admission) === 'new') rosterChanged([message], from);
+        return;
+      case 'removal':
+        if (book.remove(message.removal, now, changes) === 'new') rosterChanged([message], from);
+        return;
+      case 'death':
+        news.death(from, message);
+        return;
+      case 'pull': {
+        const bytes = blob(from, message.blob);
+        if (bytes !== undefined)
+          for (const piece of piecesOf(message.blob, bytes, message.indexes)) send(from, [piece]);
+        return;
       }
+      case 'piece':
+        pulls.take(message, from);
+        return;
+      case 'ask':
+      case 'answer':
+        channel.take(from, message);
     }
   };
 
-  const onPull = (from: string, pull: Pull): void => {
-    const { node, kind, offset } = pull;
-    const mine = own.get(kind);
-    const record =
-      node === self ? (mine === undefined ? undefined : ownRecord(mine)) : membership.get(node)?.records.get(kind);
-    // Another version than asked for: the next beacon tells which there is.
-    if (record?.incarnation !== pull.incarnation || record.version !== pull.version) return;
-    const body = record.bytes.subarray(offset, offset + transport.maximumBytes - maximumHeaderBytes);
-    if (body.length > 0) send(from, { ...pull, type: 'piece', total: record.bytes.length, body });
+  const takeAck = (from: string, nonce: number, wallMs: number): void => {
+    const sentAtMs = prober.ack(from, nonce);
+    if (sentAtMs === undefined || arrived === undefined) return;
+    const now = clock.monotonic();
+    observations.echo(from, arrived.boot, sentAtMs, arrived.stampMs, now);
+    heard(from, sentAtMs);
+    const skewMs = Math.round(wallMs - (clock.now() - (now - sentAtMs) / 2));
+    const before = Math.abs(skews.get(from) ?? 0);
+    skews.set(from, skewMs);
+    if (Math.abs(skewMs) > largestSkewMs && before <= largestSkewMs) {
+      log.warn('the wall clock of a member stands otherwise than this node’s', { member: from, skewMs });
+    }
   };
 
-  const onPiece = (from: string, piece: Piece, changes: MeshChange[]): void => {
-    const complete = pulls.take(piece, from, clock.monotonic());
-    if (complete === undefined) return;
-    const value = decodeValue(complete.bytes);
-    if (value === undefined) drop(from, `the record ${complete.kind} of ${complete.node} is no JSON`);
-    else if (!membership.learn({ ...complete, value }, changes)) drop(from, 'no room for another record');
+  const blob = (from: string, name: string): Uint8Array | undefined => {
+    const [what, node = '', kind = ''] = name.split(':');
+    if (what !== 'r') return channel.blob(from, name);
+    const entry = book.entries.get(node, kind);
+    return entry !== undefined && blobOf(entry) === name ? entry.bytes : undefined;
   };
 
-  const receive = (from: string, bytes: Uint8Array): void => {
+  let arrived: { readonly boot: string; readonly stampMs: number } | undefined;
+  const receive = (from: string, content: Buffer, stampMs: number, boot: string): void => {
     if (!running) return;
-    const message = from === self ? undefined : decodeMessage(bytes);
-    if (message === undefined) {
-      drop(from, from === self ? 'it comes from a node of the same id' : 'no message of the mesh');
-      return;
+    const now = clock.monotonic();
+    const atMs = observations.time(from, boot, stampMs, now);
+    if (atMs !== undefined) heard(from, atMs);
+    if (observations.stale(from, now, staleEchoMs) && content.length > 0) askClock(from, now);
+    const messages = decodeContent(content);
+    if (messages === undefined) drop('no messages of the mesh', from);
+    arrived = { boot, stampMs };
+    for (const message of messages ?? []) {
+      if (roster.isMember(from)) handle(from, message, atMs);
+      // One after another: the last words of a node count before it is gone.
+      tell();
     }
-    const changes: MeshChange[] = [];
-    if (message.type === 'beacon') onBeacon(from, message, changes);
-    else if (message.type === 'ping') beacon(from);
-    else if (message.type === 'pull') onPull(from, message);
-    else onPiece(from, message, changes);
-    tell(changes);
+    tell();
+  };
+  const clocksAsked = new Map<string, number>();
+  const askClock = (node: string, now: number): void => {
+    if (now - (clocksAsked.get(node) ?? -Infinity) < 1_000) return;
+    clocksAsked.set(node, now);
+    prober.ping(node);
+  };
+
+  const rosterChanged = (told: readonly Message[], from?: string): void => {
+    book.rosterChanged();
+    exchange.progressed();
+    for (const message of told) {
+      if (message.type === 'removal') {
+        const { node } = message.removal;
+        if (node === self) log.error('this node was removed from the cluster', { node });
+        members.remove(node, changes, clock.monotonic());
+        sessions.end(node);
+        leads.forget(node);
+        observations.forget(node);
+        for (const known of [skews, clocksAsked]) known.delete(node);
+        news.passOn(`- ${node}`, message, from);
+      } else if (message.type === 'admission')
+        news.passOn(`+ ${hashOf(message.admission.signature).toString('latin1')}`, message, from);
+    }
+    onRoster();
+    tell();
   };
 
   const tick = (): void => {
     const now = clock.monotonic();
-    if (now - tickedAtMs >= settings.suspectMs) membership.stoodStill(now);
+    if (now - tickedAtMs >= stoodStillMs) members.stoodStill(now);
     tickedAtMs = now;
-    beacon();
-    const changes: MeshChange[] = [];
-    membership.tick(now, changes);
-    tell(changes);
-    for (const { node, state, heardAtMs } of membership.members()) {
-      const silent = now - heardAtMs > pingAfterIntervals * settings.beaconIntervalMs;
-      if (silent && state !== 'dead') send(node, { type: 'ping' });
-    }
-    tickTimer = clock.after(jittered(random, settings.beaconIntervalMs, beaconJitter), tick);
+    for (const peer of members.tick(now, changes)) news.buried(peer);
+    tell();
+    tickTimer = clock.after(tickMs, tick);
   };
 
-  const sorted = <T extends { readonly node: string }>(items: T[]): T[] =>
-    items.sort((a, b) => (a.node < b.node ? -1 : Number(a.node > b.node)));
+  const lifeOf = (node: string): PeerLife => {
+    const state = node === self ? 'alive' : members.get(node)?.state;
+    if (state === undefined) return 'joining';
+    if (state !== 'alive') return state === 'suspect' ? 'unhealthy' : 'dead';
+    const heads = book.entries.get(node, 'heads')?.value;
+    return Array.isArray(heads) && heads.length > 0 ? 'healthy' : 'initializing';
+  };
 
   return {
-    members: () => sorted([...membership.members(), { node: self, state: 'alive', heardAtMs: clock.monotonic() }]),
+    members: () => {
+      const now = clock.monotonic();
+      const list = [...members.list(now), { node: self, state: 'alive' as const, heardAtMs: now }];
+      return list
+        .map((member) => ({ ...member, life: lifeOf(member.node) }))
+        .sort((a, b) => (a.node < b.node ? -1 : 1));
+    },
     publish: (kind, value) => {
-      const bytes = Buffer.from(JSON.stringify(value), 'utf8');
-      const known = own.get(kind);
-      if (!isKind(kind)) throw new ChimeraError('MESH_RECORD', `${JSON.stringify(kind)} is no kind of record`);
-      if (known === undefined && own.size >= maximumKinds) {
-        throw new ChimeraError('MESH_RECORD', `the record ${kind} is one kind too many; ${maximumKinds} are the most`);
-      }
-      if (bytes.length > maximumRecordBytes) {
-        throw new ChimeraError(
-          'MESH_TOO_LARGE',
-          `the record ${kind} has ${bytes.length} bytes; ${maximumRecordBytes} are the most`,
-        );
-      }
-      if (known !== undefined && Buffer.compare(known.bytes, bytes) === 0) return;
-      const version = (known?.version ?? 0) + 1;
-      own.set(kind, { node: self, kind, incarnation, version, value, bytes });
-      beaconSoon();
-      tell([{ node: self, what: 'record', kind }]);
+      if (!voice.publish(kind, value)) return;
+      changes.push({ node: self, what: 'record', kind });
+      tell();
     },
-    records: (kind) => {
-      const mine = own.get(kind);
-      return sorted<ClusterRecord>([...membership.records(kind), ...(mine === undefined ? [] : [ownRecord(mine)])]);
-    },
+    records: (kind) => book.records(kind),
     onChange: (listener) => {
       listeners.add(listener);
       return () => listeners.delete(listener);
@@ -287,22 +401,48 @@ export function createMeshNode(options: {
     get dropped() {
       return dropped;
     },
-    // Every node's signs of life go to everybody.
-    lead: () => undefined,
+    lead: (leading) => {
+      if (voice.leading === leading) return;
+      voice.leading = leading;
+      if (running) beat();
+    },
+    channel,
+    rosterChanged,
+    endpointsOf,
+    lifeOf,
+    skews: () => skews,
+    get figures() {
+      const { sessions: open, pending } = sessions.size;
+      return { sessions: open, pending, entries: [...book.entries.nodes()].length, pulls: pulls.size };
+    },
     start: () => {
       running = true;
       tickedAtMs = clock.monotonic();
-      unsubscribe = transport.onMessage(receive);
+      voice.say();
+      releases.push(
+        transport.onMessage((from, bytes) => sessions.take(bytes, from)),
+        secrets.onChange(() => sessions.secretsChanged()),
+      );
+      tell();
+      prober.start();
       tick();
+      if (voice.leading) beat();
     },
     leave: () => {
       if (!running) return;
-      leaving = true;
-      beacon();
+      if (voice.leading) {
+        voice.leading = false;
+        beat();
+      }
+      voice.leave();
       running = false;
-      tickTimer?.cancel();
-      soonTimer?.cancel();
-      unsubscribe();
+      prober.stop();
+      pulls.close();
+      channel.close();
+      sessions.close();
+      voice.close();
+      for (const timer of [tickTimer, beatTimer]) timer?.cancel();
+      for (const release of releases) release();
     },
   };
 }

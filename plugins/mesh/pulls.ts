@@ -1,79 +1,108 @@
 /**
- * Records on their way: asked for piece by piece, so that any size of datagram carries any record. A piece that is lost is
- * asked for again when the next beacon tells of the record, from whoever tells.
+ * What is too large for a datagram, asked for piece by piece from whoever has it: any size of value passes, no more than sixteen pieces
+ * are on their way for one, a lost piece is asked for again, and whoever serves keeps no state.
  */
-import type { Piece, Pull } from './message.ts';
+import type { Clock, Timer } from '../../core/runtime/index.ts';
+import { maximumPulled, pieceBytes, type Message } from './message.ts';
 
-interface Wanted {
-  readonly node: string;
-  readonly kind: string;
-  readonly incarnation: number;
-  readonly version: number;
+export const maximumOpen = 64;
+const retryMs = 250;
+/** Given up after so many tries in a row without a new piece; it may be wanted again. */
+const maximumTries = 20;
+
+interface Open {
+  readonly from: string;
+  readonly total: number;
+  readonly pieces: (Uint8Array | undefined)[];
+  missing: number;
+  outstanding: number;
+  tries: number;
+  timer: Timer | undefined;
+  readonly done: (bytes: Uint8Array | undefined) => void;
 }
 
-interface Open extends Wanted {
-  readonly bytes: Uint8Array[];
-  have: number;
-  total: number | undefined;
-  askedAtMs: number;
-}
-
-/** A record that is all here. */
-export interface Complete extends Wanted {
-  readonly bytes: Uint8Array;
-}
-
-const maximumOpen = 64;
+export type Piece = Extract<Message, { type: 'piece' }>;
 
 export class Pulls {
   readonly #open = new Map<string, Open>();
-  readonly #ask: (to: string, pull: Pull) => void;
-  readonly #retryMs: number;
+  readonly #clock: Clock;
+  readonly #ask: (from: string, message: Message) => void;
 
-  /** `retryMs`: a pull that has not moved for so long may be asked for again. */
-  constructor(ask: (to: string, pull: Pull) => void, retryMs: number) {
+  constructor(clock: Clock, ask: (from: string, message: Message) => void) {
+    this.#clock = clock;
     this.#ask = ask;
-    this.#retryMs = retryMs;
   }
 
-  /** `from` has this record, and it is newer than the one here. */
-  want(wanted: Wanted, from: string, nowMs: number): void {
-    const key = `${wanted.node} ${wanted.kind}`;
-    let open = this.#open.get(key);
-    if (open !== undefined && open.incarnation === wanted.incarnation && open.version === wanted.version) {
-      if (nowMs - open.askedAtMs < this.#retryMs) return;
-    } else {
-      this.#open.delete(key);
-      // The oldest gives way: it has waited longest in vain.
-      if (this.#open.size >= maximumOpen) this.#open.delete([...this.#open.keys()][0] as string);
-      open = { ...wanted, bytes: [], have: 0, total: undefined, askedAtMs: nowMs };
-      this.#open.set(key, open);
+  get size(): number {
+    return this.#open.size;
+  }
+
+  /** Fetches a blob of `total` bytes from one member; `done` gets undefined when it is given up. One at a time under a name. */
+  fetch(blob: string, from: string, total: number, done: (bytes: Uint8Array | undefined) => void): void {
+    if (this.#open.has(blob)) return;
+    // The oldest gives way: it has waited longest in vain.
+    if (this.#open.size >= maximumOpen) this.#end(this.#open.keys().next().value as string, undefined);
+    const count = Math.ceil(total / pieceBytes);
+    const open: Open = {
+      from,
+      total,
+      pieces: Array.from({ length: count }, () => undefined),
+      missing: count,
+      outstanding: 0,
+      tries: 0,
+      timer: undefined,
+      done,
+    };
+    this.#open.set(blob, open);
+    if (count === 0) this.#end(blob, new Uint8Array());
+    else this.#request(blob, open);
+  }
+
+  /** Takes a piece that was asked for; leaves others alone. */
+  take(piece: Piece, from: string): void {
+    const open = this.#open.get(piece.blob);
+    if (open?.from !== from || piece.total !== open.total || piece.index >= open.pieces.length) return;
+    if (open.pieces[piece.index] !== undefined) return;
+    open.pieces[piece.index] = Uint8Array.from(piece.body);
+    open.missing--;
+    open.outstanding--;
+    open.tries = 0;
+    if (open.missing === 0) this.#end(piece.blob, Buffer.concat(open.pieces as Uint8Array[]));
+    else if (open.outstanding <= 0) this.#request(piece.blob, open);
+  }
+
+  close(): void {
+    for (const blob of this.#open.keys()) this.#end(blob, undefined);
+  }
+
+  #request(blob: string, open: Open): void {
+    open.timer?.cancel();
+    if (open.tries++ >= maximumTries) {
+      this.#end(blob, undefined);
+      return;
     }
-    this.#askFor(open, from, nowMs);
-  }
-
-  /** Takes a piece that was asked for; gives the record when that was the last. Other pieces are left alone. */
-  take(piece: Piece, from: string, nowMs: number): Complete | undefined {
-    const key = `${piece.node} ${piece.kind}`;
-    const open = this.#open.get(key);
-    if (open === undefined || open.incarnation !== piece.incarnation || open.version !== piece.version)
-      return undefined;
-    if (open.have !== piece.offset || (open.total ?? piece.total) !== piece.total) return undefined;
-    open.total = piece.total;
-    open.bytes.push(piece.body);
-    open.have += piece.body.length;
-    if (open.have < open.total) {
-      this.#askFor(open, from, nowMs);
-      return undefined;
+    const indexes: number[] = [];
+    for (let index = 0; index < open.pieces.length && indexes.length < maximumPulled; index++) {
+      if (open.pieces[index] === undefined) indexes.push(index);
     }
-    this.#open.delete(key);
-    const { node, kind, incarnation, version } = open;
-    return { node, kind, incarnation, version, bytes: Buffer.concat(open.bytes) };
+    open.outstanding = indexes.length;
+    open.timer = this.#clock.after(retryMs, () => this.#request(blob, open));
+    this.#ask(open.from, { type: 'pull', blob, indexes });
   }
 
-  #askFor(open: Open, from: string, nowMs: number): void {
-    open.askedAtMs = nowMs;
-    const { node, kind, incarnation, version, have } = open;
-    this.#ask(from, { type: 'pull', node, kind, incarnation, version, offset: have });
+  #end(blob: string, bytes: Uint8Array | undefined): void {
+    const open = this.#open.get(blob);
+    if (open === undefined) return;
+    open.timer?.cancel();
+    this.#open.delete(blob);
+    open.done(bytes);
   }
+}
+
+/** The pieces of a blob that were asked for. */
+export function piecesOf(blob: string, bytes: Uint8Array, indexes: readonly number[]): Message[] {
+  return [...new Set(indexes)].flatMap((index): Message[] => {
+    const body = bytes.subarray(index * pieceBytes, (index + 1) * pieceBytes);
+    return body.length === 0 ? [] : [{ type: 'piece', blob, total: bytes.length, index, body }];
+  });
 }

@@ -16,6 +16,8 @@ export * from './network/network.ts';
 export * from './network/private/index.ts';
 export * from './sim/memory-datagrams.ts';
 export * from './sim/cluster/index.ts';
+export * from './sim/identity.ts';
+export * from './sim/members.ts';
 export * from './sim/memory-net.ts';
 export * from './sim/memory-store.ts';
 export * from './sim/seeded-random.ts';

@@ -140,7 +140,7 @@ test('the epoch survives restarts: a later one for another node, the own one res
     JSON.parse(Buffer.from((await second.store.read(`${stateDirectory}/election.json`)) as Uint8Array).toString()),
   ).toEqual({
     highestEpoch: 1,
-    claimedBy: 'b',
+    claimedBy: second.engine.node,
   });
   const b = await cluster.start('b', { store: second.store });
   await agree(cluster);
@@ -157,7 +157,7 @@ test('standby nodes refuse with the publisher’s name', async () => {
   const { cluster } = await electedCluster(3, 'standby');
   const [, b] = cluster.nodes as [TestNode, TestNode];
   const result = await cluster.clock.runFor(b.engine.requestCycle('test'), 1_000);
-  expect([result.outcome, result.why]).toEqual(['standby', 'a publishes']);
+  expect([result.outcome, result.why]).toEqual(['standby', `${cluster.nodes[0]?.engine.node} publishes`]);
 });
 
 test('heads travel to every node; a peer that sheds one is believed at once, a silent one is held', async () => {

@@ -30,6 +30,7 @@ import {
   type MemoryBus,
   type MemoryBusOptions,
 } from '../../plugins/transport/memory/index.ts';
+import { testMembers } from '../kit/sim/members.ts';
 import { createMemoryStore, type MemoryStore } from '../kit/sim/memory-store.ts';
 import { createSeededRandom } from '../kit/sim/seeded-random.ts';
 import { createVirtualClock, type VirtualClock } from '../kit/sim/virtual-clock.ts';
@@ -77,6 +78,9 @@ export interface TestCluster {
   readonly elected: () => TestNode[];
 }
 
+/** Whoever may take part. Their ids are in the same order. */
+const memberNames = ['a', 'b', 'c', 'd', 'e', 'f', 'g', 'late'];
+
 const key = masterKeyFromSeed(new Uint8Array(32).fill(7));
 export const stateDirectory = '/state';
 
@@ -93,7 +97,25 @@ export function createCluster(
   const random = createSeededRandom(seed);
   const bus = createMemoryBus({ clock, random: random.fork('bus'), ...network });
   const nodes: TestNode[] = [];
+  const members = testMembers(memberNames, random.fork('members'));
   const consensus = makeConsensus(Math.floor(clock.now() / 1000) - 600);
+
+  /** What is said to the operator, with names in place of ids. */
+  const translated = (value: Json): Json =>
+    JSON.parse(JSON.stringify(value).replaceAll(/[a-z2-7]{20}/g, (id) => members.nameOf(id) ?? id)) as Json;
+
+  /** The election, with the publisher's name in place of its id. */
+  const named = (election: Election): Election => ({
+    get publisher() {
+      return members.nameOf(election.publisher);
+    },
+    get epoch() {
+      return election.epoch;
+    },
+    get elected() {
+      return election.elected;
+    },
+  });
 
   const start: TestCluster['start'] = async (name, options = {}) => {
     const store = options.store ?? createMemoryStore();
@@ -125,8 +147,13 @@ export function createCluster(
       apply(host) {
         host.give(torContract, tor);
         host.give(adminContract, {
-          command: (command) => void commands.set(command.name, command),
-          status: (section, read) => void status.set(section, read),
+          command: (command) =>
+            void commands.set(command.name, {
+              ...command,
+              run: async (args, say, signal) =>
+                translated(await command.run(args, (text) => say(translated(text) as string), signal)),
+            }),
+          status: (section, read) => void status.set(section, () => translated(read())),
         });
         host.give(signerContract, {
           publicKey: key.publicKey,
@@ -134,10 +161,10 @@ export function createCluster(
           revisionKey: async () => new Uint8Array(32),
         });
         host.hooks.signals.for('leaderChanged').tap('stub', (payload) => {
-          signals.push(`leaderChanged ${(payload as { node?: string }).node}`);
+          signals.push(`leaderChanged ${members.nameOf((payload as { node?: string }).node)}`);
         });
         host.hooks.signals.for('peerChanged').tap('stub', (payload) => {
-          signals.push(`peerChanged ${(payload as { node: string }).node}`);
+          signals.push(`peerChanged ${members.nameOf((payload as { node: string }).node)}`);
         });
       },
     });
@@ -150,8 +177,8 @@ export function createCluster(
         net: undefined as never,
         processes: undefined as never,
       },
-      node: name,
-      plugins: [stub, memoryTransport(bus), mesh, election],
+      node: members.identity(name).node,
+      plugins: [stub, ...members.plugins(name), memoryTransport(bus, name), mesh, election],
       options: new Map<string, unknown>([
         ['mesh', v.parse(mesh.options as never, options.mesh ?? {})],
         [election.name, v.parse(election.options as never, electionOptions)],
@@ -161,9 +188,19 @@ export function createCluster(
     const node: TestNode = {
       name,
       engine,
-      election: engine.service(electionContract),
+      election: named(engine.service(electionContract)),
       mesh: engine.service(meshContract),
-      registry: engine.service(headRegistryContract),
+      registry: {
+        set: (reports, source) =>
+          engine.service(headRegistryContract).set(
+            reports.map((report) => ({
+              ...report,
+              node: engine.node,
+              head: report.head.replace(/^[^/]*/, engine.node),
+            })),
+            source,
+          ),
+      },
       store,
       results: [],
       signals,
@@ -171,7 +208,8 @@ export function createCluster(
       status,
       gather: async () => {
         const found: string[] = [];
-        const add = ({ head, descriptor }: HeadReport): void => void found.push(`${head} ${descriptor}`);
+        const add = ({ node: from, head, descriptor }: HeadReport): void =>
+          void found.push(`${head.replace(from, members.nameOf(from) as string)} ${descriptor}`);
         await engine.hooks.gather.promise({ consensus, signal: new AbortController().signal, add });
         return found.sort();
       },

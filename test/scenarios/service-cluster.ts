@@ -20,6 +20,7 @@ import { createMemoryBus, memoryTransport, type MemoryBus } from '../../plugins/
 import { presets } from '../../presets/index.ts';
 import { startEmbeddedNetwork, type EmbeddedNetwork, type EmbeddedTor } from '../kit/network/embedded/index.ts';
 import { createMemoryNet } from '../kit/sim/memory-net.ts';
+import { testMembers } from '../kit/sim/members.ts';
 import { createMemoryStore } from '../kit/sim/memory-store.ts';
 import { createSeededRandom } from '../kit/sim/seeded-random.ts';
 import { createVirtualClock, type VirtualClock } from '../kit/sim/virtual-clock.ts';
@@ -88,6 +89,7 @@ export async function startServiceCluster(
   const runtime: Runtime = { clock, random, net, store, processes, log: silentLog };
   const network = await startEmbeddedNetwork(runtime);
   const bus = createMemoryBus({ clock, random: random.fork('bus'), delayMs: { minimum: 1, maximum: 30 } });
+  const members = testMembers(['a', 'b', 'c', 'd', 'e'], random.fork('members'));
   const key = masterKeyFromSeed(random.bytes(32));
   await store.makeDirectory('/service');
   await store.write('/service/key', encodeSecretKeyFile(key));
@@ -125,7 +127,7 @@ export async function startServiceCluster(
       await clock.runFor(tor.bootstrapped(), 60_000);
     }
     const value = {
-      node: { id: name, ...(state ? { state_directory: `/service/${name}` } : {}) },
+      node: { id: members.identity(name).node, ...(state ? { state_directory: `/service/${name}` } : {}) },
       master: { identity_key_path: '/service/key' },
       tor: { control: formatEndpoint(tor.control) },
       heads: { target: '127.0.0.1:8080' },
@@ -143,7 +145,15 @@ export async function startServiceCluster(
     );
     const life = random.fork(`${name} ${clock.monotonic()}`);
     const engine = createNode(
-      { ...resolved, plugins: [...others, ...(election === undefined ? [] : [election]), memoryTransport(bus)] },
+      {
+        ...resolved,
+        plugins: [
+          ...others,
+          ...(election === undefined ? [] : [election]),
+          ...members.plugins(name),
+          memoryTransport(bus, name),
+        ],
+      },
       { ...runtime, random: life },
     );
     const results: CycleResult[] = [];
@@ -193,7 +203,9 @@ export async function startServiceCluster(
         const [one, ...more] = elected();
         if (one === undefined || more.length > 0 || one.election.epoch <= after) return false;
         const { epoch } = one.election;
-        const agreed = nodes.every(({ election }) => election.publisher === one.name && election.epoch === epoch);
+        const agreed = nodes.every(
+          ({ election }) => election.publisher === one.engine.node && election.epoch === epoch,
+        );
         const last = one.results.findLast(({ outcome }) => outcome === 'published');
         if (agreed && last?.epoch === epoch && last.heads.length === (heads ?? last.heads.length)) found = one;
         return found !== undefined;

@@ -40,10 +40,21 @@ export const transportContract = severalContract<Transport>('transport');
 /** `alive` heard lately, `suspect` silent for a while, `dead` silent for long or left. */
 export type MemberState = 'alive' | 'suspect' | 'dead';
 
+/**
+ * `joining` admitted and never heard, `initializing` there without heads, `healthy` there with heads, `unhealthy` suspect,
+ * `dead`. Members are of the last four; the roster knows the first.
+ */
+export type PeerLife = 'joining' | 'initializing' | 'healthy' | 'unhealthy' | 'dead';
+
 export interface Member {
   readonly node: string;
   readonly state: MemberState;
-  /** When it last said something, as far as this node knows, on this node's monotonic clock. Second-hand news keep the time of the one who heard it. */
+  readonly life: PeerLife;
+  /**
+   * When it last said something, as far as this node knows, on this node's monotonic clock. Second-hand news keep the time of the one
+   * who heard it, and a datagram that waited in a queue counts from when it was sent. Of a member that does not lead, and
+   * that nobody misses, it is now: it is asked now and then by some of the others, who would tell.
+   */
   readonly heardAtMs: number;
 }
 
@@ -70,7 +81,7 @@ export interface Mesh {
   /** Everybody known, this node included (always alive), sorted by id. The dead are forgotten after a while. */
   members(): readonly Member[];
   /**
-   * Sets this node's own record of a kind (lower-case letters and dashes, 32 at most, 8 kinds), and tells the others soon.
+   * Sets this node's own record of a kind (lower-case letters and dashes, 32 at most, 8 kinds; `node` is the mesh's own), and tells the others soon.
    * Throws MESH_TOO_LARGE when its JSON is larger than a record may be, MESH_RECORD for a bad kind or one too many.
    */
   publish(kind: string, value: Json): void;

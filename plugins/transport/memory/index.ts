@@ -33,6 +33,8 @@ export interface MemoryBus {
   join(node: string, listener: Listener): () => void;
   /** The node is gone at once, as when its process is killed: it hears and sends nothing any more. */
   remove(node: string): void;
+  /** Hears whatever is sent, by name, whether it arrives or not: somebody on the path. */
+  tap(listener: (from: string, to: string, bytes: Uint8Array) => void): void;
   /** Sends from a node that has joined to an endpoint. Throws MESH_TOO_LARGE. */
   send(from: string, endpoint: string, bytes: Uint8Array): void;
 }
@@ -46,9 +48,11 @@ export function createMemoryBus(options: MemoryBusOptions): MemoryBus {
   const nodes = new Map<string, Listener>();
   const cuts = new Set<string>();
   const sent = { datagrams: 0, bytes: 0 };
+  const taps: ((from: string, to: string, bytes: Uint8Array) => void)[] = [];
   const carry = (from: string, to: string, bytes: Uint8Array): void => {
     sent.datagrams++;
     sent.bytes += bytes.length;
+    for (const tap of taps) tap(from, to, bytes);
     if (loss > 0 && random.float() < loss) return;
     const copy = bytes.slice();
     const delay = delayMs.minimum + (delayMs.maximum - delayMs.minimum) * random.float();
@@ -80,14 +84,13 @@ export function createMemoryBus(options: MemoryBusOptions): MemoryBus {
       };
     },
     remove: (node) => void nodes.delete(node),
+    tap: (listener) => void taps.push(listener),
     send: (from, endpoint, bytes) => {
       if (bytes.length > maximumBytes) {
         throw new ChimeraError('MESH_TOO_LARGE', `a datagram of ${bytes.length} bytes; ${maximumBytes} are the most`);
       }
       if (!nodes.has(from)) return;
-      if (endpoint === memoryEndpoint('*'))
-        for (const node of nodes.keys()) if (node !== from) carry(from, node, bytes);
-      if (endpoint.startsWith(scheme) && !endpoint.endsWith('*')) carry(from, endpoint.slice(scheme.length), bytes);
+      if (endpoint.startsWith(scheme)) carry(from, endpoint.slice(scheme.length), bytes);
     },
   };
 }

@@ -18,6 +18,8 @@ import { formatEndpoint, type Listener, type Runtime } from '../../../core/runti
 import { createTorClient } from '../../../plugins/tor/index.ts';
 import type { TorInstance, TorNetwork } from '../network/network.ts';
 import { startBackend } from './backend.ts';
+import { testMembers, type TestMembers } from '../sim/members.ts';
+import { createSeededRandom } from '../sim/seeded-random.ts';
 import { openSite } from './site.ts';
 import { createVisitor, type Visit, type Visitor } from './visitor.ts';
 
@@ -93,6 +95,7 @@ class Lab {
   private readonly backends: Pick<LabNode, 'name' | 'tor' | 'site'>[] = [];
   private readonly visits: Visit[] = [];
   private network: TorNetwork | undefined;
+  private members: TestMembers | undefined;
   private readonly clients: TorClient[] = [];
   /** Rejects once the signal aborts, so that a wait ends with it. */
   private readonly aborted: Promise<never>;
@@ -138,6 +141,8 @@ class Lab {
     await runtime.store.write(keyPath, encodeSecretKeyFile(key));
 
     const names = Array.from({ length: count }, (_none, index) => `node-${index + 1}`);
+    const random = createSeededRandom(Buffer.from(runtime.random.bytes(16)).toString('hex'));
+    this.members = testMembers(names, random, (_name, node) => `memory:${node}`);
     const tors = await Promise.all(names.map((name) => network.addTor({ name })));
     const visitorTor = await network.addTor({ name: 'visitor', socks: true });
     await Promise.race([network.ready((text) => this.note(text)), this.aborted]);
@@ -205,11 +210,12 @@ class Lab {
   }
 
   private async startNode(name: string, tor: TorInstance, keyPath: string): Promise<void> {
+    const members = this.members as TestMembers;
     const { runtime, shipped, preset, settings = {} } = this.options;
     const site = await openSite(runtime.net, name);
     const value = {
       ...settings,
-      node: { ...settings.node, id: name },
+      node: { ...settings.node, id: members.identity(name).node },
       master: { identity_key_path: keyPath },
       tor: { ...settings.tor, control: formatEndpoint(tor.control) },
       heads: { ...settings.heads, target: formatEndpoint(site.endpoint) },
@@ -218,7 +224,7 @@ class Lab {
     };
     const loaded = { file: undefined, directory: this.options.directory, value };
     const resolved = await resolveConfig(loaded, shipped, preset);
-    const plugins = [...resolved.plugins, ...this.options.cluster()];
+    const plugins = [...resolved.plugins, ...members.plugins(name), ...this.options.cluster()];
     const engine = createNode({ ...resolved, plugins }, { ...runtime, log: runtime.log.child({ node: name }) });
     await this.launch({ name, tor, site, engine });
   }
@@ -255,7 +261,7 @@ class Lab {
     const publisher = await this.until('an elected publisher', publishLimitMs, () => {
       const candidate = this.publisher();
       const agreed = this.nodes.filter(
-        ({ engine }) => engine.service(electionContract).publisher === candidate?.name,
+        ({ engine }) => engine.service(electionContract).publisher === candidate?.engine.node,
       ).length;
       return agreed === all ? candidate : undefined;
     });

@@ -42,8 +42,8 @@ function setUp(): {
   };
   const mesh: Pick<Mesh, 'members'> = {
     members: () => [
-      { node: 'one', state: 'alive', heardAtMs: bare.clock.monotonic() },
-      { node: 'twoa', state: 'suspect', heardAtMs: bare.clock.monotonic() - 2_500 },
+      { node: 'one', state: 'alive', life: 'healthy', heardAtMs: bare.clock.monotonic() },
+      { node: 'twoa', state: 'suspect', life: 'unhealthy', heardAtMs: bare.clock.monotonic() - 2_500 },
     ],
   };
   bare.provide(adminContract, door);

@@ -1,0 +1,148 @@
+/**
+ * What every member should hold, and how two compare what they hold: records, admissions, removals, deaths, each under a key and a hash,
+ * summed up in 64 buckets and one digest. The same entries give the same digest, in whatever order they came.
+ */
+import { createHash } from 'node:crypto';
+import type { Json } from '../../core/engine/index.ts';
+import { ascii } from '../../core/onion/bytes.ts';
+import { bucketCount, digestBytes, type EntryKey } from './message.ts';
+import type { SignedRecord } from './record.ts';
+
+export interface Entry extends EntryKey {
+  /** The record, for entries that are one; its bytes and value once they are here. */
+  readonly record?: SignedRecord;
+  readonly bytes?: Uint8Array;
+  readonly value?: Json;
+}
+
+/** A member's records together may have so many bytes … */
+export const maximumMemberBytes = 1_048_576;
+/** … and all of them so many. */
+export const maximumStoredBytes = 67_108_864;
+
+function compareHash(a: Entry, b: Entry): number {
+  return Buffer.compare(a.record?.hash ?? Buffer.alloc(0), b.record?.hash ?? Buffer.alloc(0));
+}
+
+type Version = Pick<EntryKey, 'incarnation' | 'version'>;
+
+/** True when `a` comes after `b` in its owner's life. */
+export function later(a: Version, b: Version): boolean {
+  return a.incarnation > b.incarnation || (a.incarnation === b.incarnation && a.version > b.version);
+}
+
+/** True when `a` replaces `b`. Of two values under one version, which no honest owner makes, all settle on the same. */
+export function replaces(a: Entry, b: Entry | undefined): boolean {
+  if (b === undefined || later(a, b)) return true;
+  return !later(b, a) && compareHash(a, b) > 0;
+}
+
+export class Entries {
+  readonly #byNode = new Map<string, Map<string, Entry>>();
+  readonly #bucketOf = new Map<string, number>();
+  /** Two words a bucket: the exclusive or of its entries' hashes. */
+  readonly #sums = new Uint32Array(2 * bucketCount);
+  readonly #bytesOf = new Map<string, number>();
+  #stored = 0;
+
+  get(node: string, kind: string): Entry | undefined {
+    return this.#byNode.get(node)?.get(kind);
+  }
+
+  of(node: string): readonly Entry[] {
+    return [...(this.#byNode.get(node)?.values() ?? [])];
+  }
+
+  nodes(): Iterable<string> {
+    return this.#byNode.keys();
+  }
+
+  get storedBytes(): number {
+    return this.#stored;
+  }
+
+  /** True when it may be taken: a record must fit into its owner's share and into the whole. */
+  fits(entry: Entry, length: number): boolean {
+    const before = this.get(entry.node, entry.kind)?.bytes?.length ?? 0;
+    const owned = (this.#bytesOf.get(entry.node) ?? 0) - before + length;
+    return owned <= maximumMemberBytes && this.#stored - before + length <= maximumStoredBytes;
+  }
+
+  /** Puts it in the place of the one under its node and kind. */
+  put(entry: Entry): void {
+    this.delete(entry.node, entry.kind);
+    let kinds = this.#byNode.get(entry.node);
+    if (kinds === undefined) {
+      kinds = new Map();
+      this.#byNode.set(entry.node, kinds);
+    }
+    kinds.set(entry.kind, entry);
+    this.#count(entry, entry.bytes?.length ?? 0);
+  }
+
+  delete(node: string, kind: string): void {
+    const kinds = this.#byNode.get(node);
+    const entry = kinds?.get(kind);
+    if (kinds === undefined || entry === undefined) return;
+    kinds.delete(kind);
+    if (kinds.size === 0) this.#byNode.delete(node);
+    this.#count(entry, -(entry.bytes?.length ?? 0));
+  }
+
+  #count(entry: Entry, bytes: number): void {
+    this.#stored += bytes;
+    this.#bytesOf.set(entry.node, (this.#bytesOf.get(entry.node) ?? 0) + bytes);
+    const at = 2 * this.#bucket(entry.node);
+    const { node, kind, incarnation, version, record } = entry;
+    const sum = createHash('sha256').update(`${node} ${kind} ${incarnation} ${version} `);
+    if (record !== undefined) sum.update(record.hash);
+    const digest = sum.digest();
+    for (const word of [0, 1]) {
+      this.#sums[at + word] = (this.#sums[at + word] as number) ^ digest.readUInt32BE(4 * word);
+    }
+  }
+
+  #bucket(node: string): number {
+    let bucket = this.#bucketOf.get(node);
+    if (bucket === undefined) {
+      bucket = (createHash('sha256').update(ascii(node)).digest()[0] as number) % bucketCount;
+      this.#bucketOf.set(node, bucket);
+    }
+    return bucket;
+  }
+
+  /** Equal when the entries are. */
+  digest(): Buffer {
+    const digest = Buffer.alloc(digestBytes);
+    let [high, low] = [0, 0];
+    for (let at = 0; at < this.#sums.length; at += 2) {
+      high ^= this.#sums[at] as number;
+      low ^= this.#sums[at + 1] as number;
+    }
+    digest.writeInt32BE(high, 0);
+    digest.writeInt32BE(low, 4);
+    return digest;
+  }
+
+  /** Four bytes a bucket. */
+  summary(): Buffer {
+    const summary = Buffer.alloc(4 * bucketCount);
+    for (let bucket = 0; bucket < bucketCount; bucket++)
+      summary.writeUInt32BE(this.#sums[2 * bucket] as number, 4 * bucket);
+    return summary;
+  }
+
+  /** What is here in the buckets that differ from those of another's summary. */
+  differing(summary: Uint8Array): EntryKey[] {
+    const own = this.summary();
+    const differs = (bucket: number): boolean =>
+      !own.subarray(4 * bucket, 4 * bucket + 4).equals(summary.subarray(4 * bucket, 4 * bucket + 4));
+    const wanted = new Set(Array.from({ length: bucketCount }, (_none, bucket) => bucket).filter(differs));
+    const found: EntryKey[] = [];
+    for (const [node, kinds] of this.#byNode) {
+      if (!wanted.has(this.#bucket(node))) continue;
+      for (const { kind, incarnation, version } of kinds.values()) found.push({ node, kind, incarnation, version });
+    }
+    return found;
+  }
+}

@@ -1,0 +1,135 @@
+/**
+ * How entries spread: what is new rides on the pings and acks of the next rounds; what still differs is found by digests.
+ *
+ *   digest differs ─► summary of 64 buckets ─► listing of what is in those that differ ─► want ─► the entries
+ *
+ * A round of that takes place at most once an interval, which grows with the cluster: in a large one something is always on its way.
+ */
+import { shuffled, type Clock, type Random } from '../../core/runtime/index.ts';
+import type { Book } from './book.ts';
+import {
+  digestBytes,
+  encodeMessage,
+  maximumListed,
+  messageHeaderBytes,
+  type EntryKey,
+  type Message,
+} from './message.ts';
+import { maximumContentBytes } from './session/datagram.ts';
+import { Bucket } from './session/flood.ts';
+
+/** News take at most so much of a ping, an ack or a lease. */
+export const maximumNewsBytes = 500;
+export const maximumNews = 256;
+/** Datagrams of listings in one round. */
+const maximumListings = 4;
+const syncPerNodeMs = 20;
+const shortestSyncMs = 400;
+const longestSyncMs = 10_000;
+/** Answers to summaries and wants, for all together. */
+const served = { burst: 200, perSecond: 100 } as const;
+
+interface News {
+  readonly encoded: Buffer;
+  readonly message: Message;
+  left: number;
+}
+
+export class Exchange {
+  readonly #book: Book;
+  readonly #clock: Clock;
+  readonly #random: Random;
+  readonly #send: (node: string, messages: readonly Message[]) => void;
+  readonly #news = new Map<string, News>();
+  readonly #served: Bucket;
+  #syncedAtMs = -Infinity;
+
+  constructor(book: Book, clock: Clock, random: Random, send: (node: string, messages: readonly Message[]) => void) {
+    this.#book = book;
+    this.#clock = clock;
+    this.#random = random;
+    this.#send = send;
+    this.#served = new Bucket(clock, served);
+  }
+
+  /** Lets a message ride on the next pings and acks; a later one under the same key takes its place. */
+  spread(key: string, message: Message, size: number): void {
+    this.#news.delete(key);
+    if (this.#news.size >= maximumNews) this.#news.delete(this.#news.keys().next().value as string);
+    this.#news.set(key, { encoded: encodeMessage(message), message, left: Math.ceil(3 * Math.log2(size + 2)) });
+  }
+
+  /** The digest, and news as they fit. */
+  carried(): Message[] {
+    const messages: Message[] = [{ type: 'digest', digest: this.#book.entries.digest() }];
+    let room = maximumNewsBytes - digestBytes - messageHeaderBytes;
+    for (const [key, news] of this.#news) {
+      if (news.encoded.length > room) continue;
+      room -= news.encoded.length;
+      messages.push(news.message);
+      news.left--;
+      // What was told goes behind what was not.
+      this.#news.delete(key);
+      if (news.left > 0) this.#news.set(key, news);
+    }
+    return messages;
+  }
+
+  digest(from: string, digest: Uint8Array): void {
+    const { entries } = this.#book;
+    if (entries.digest().equals(digest)) return;
+    const now = this.#clock.monotonic();
+    const size = this.#book.members.peers().length;
+    const intervalMs = Math.min(longestSyncMs, Math.max(shortestSyncMs, size * syncPerNodeMs));
+    if (now - this.#syncedAtMs < intervalMs) return;
+    this.#syncedAtMs = now;
+    this.#send(from, [{ type: 'summary', buckets: entries.summary() }]);
+  }
+
+  summary(from: string, buckets: Uint8Array): void {
+    if (!this.#served.take()) return;
+    const first = (kind: string): number => (kind === '+' || kind === '-' ? 0 : 1);
+    const keys = shuffled(this.#random, this.#book.entries.differing(buckets)).sort(
+      (a, b) => first(a.kind) - first(b.kind),
+    );
+    for (let at = 0; at < Math.min(keys.length, maximumListings * maximumListed); at += maximumListed) {
+      this.#send(from, [{ type: 'listing', keys: keys.slice(at, at + maximumListed) }]);
+    }
+  }
+
+  listing(from: string, keys: readonly EntryKey[]): void {
+    const wanted = keys.filter((key) => this.#book.lacks(key));
+    if (wanted.length === 0) return;
+    this.#send(from, [{ type: 'want', keys: wanted }]);
+  }
+
+  want(from: string, keys: readonly EntryKey[]): void {
+    if (!this.#served.take()) return;
+    const messages = keys.flatMap((key) => this.#book.messageOf(key) ?? []);
+    if (messages.length > 0) this.#send(from, messages);
+  }
+
+  /** Something came by a round: the next may follow at once. */
+  progressed(): void {
+    this.#syncedAtMs = Math.min(this.#syncedAtMs, this.#clock.monotonic() - longestSyncMs);
+  }
+}
+
+/** Messages as the contents of as few datagrams as hold them. */
+export function contentsOf(messages: readonly Message[]): Buffer[] {
+  const contents: Buffer[] = [];
+  let parts: Buffer[] = [];
+  let length = 0;
+  for (const message of messages) {
+    const encoded = encodeMessage(message);
+    if (length + encoded.length > maximumContentBytes && parts.length > 0) {
+      contents.push(Buffer.concat(parts));
+      parts = [];
+      length = 0;
+    }
+    parts.push(encoded);
+    length += encoded.length;
+  }
+  if (parts.length > 0) contents.push(Buffer.concat(parts));
+  return contents;
+}

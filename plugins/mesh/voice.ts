@@ -1,0 +1,180 @@
+/**
+ * What this node says of itself: its records, its presence (where it is, which records it has, that it leaves), its leases while it
+ * leads. It alone signs them, each time with a later version; a word that it were dead or an older self is answered so.
+ */
+import type { Json, NodeIdentity } from '../../core/engine/index.ts';
+import { ChimeraError } from '../../core/errors.ts';
+import type { Clock, Log, Timer } from '../../core/runtime/index.ts';
+import type { Book } from './book.ts';
+import { maximumInlineBytes, type EntryKey, type Message } from './message.ts';
+import {
+  isEndpoint,
+  isKind,
+  maximumKinds,
+  maximumRecordBytes,
+  presenceKind,
+  signLease,
+  type Lease,
+  type SignedRecord,
+} from './record.ts';
+
+/** A change is told this much later, so that several go out together. */
+const soonMs = 5;
+/** A leader that is asked says so by a fresh lease, unless it has a moment ago. */
+const freshLeaseMs = 100;
+
+export interface Voice {
+  /** Takes a record of this node; false when it is what was said already. Throws MESH_RECORD or MESH_TOO_LARGE. */
+  publish(kind: string, value: Json): boolean;
+  /** Signs what has changed and says it; from the start on. */
+  say(): void;
+  /** The last words. */
+  leave(): void;
+  /** A later life than this one's is known: perhaps the clock was set back, perhaps somebody runs a copy of this node. */
+  outlived(incarnation: number): void;
+  /** True when the word is about this node: it answers with a later presence. */
+  refuted(key: Pick<EntryKey, 'node' | 'incarnation' | 'version'>): boolean;
+  /** Looks at a record that names this node as its owner. */
+  own(record: SignedRecord): void;
+  leading: boolean;
+  /** A new lease. */
+  lease(): Lease;
+  /** The lease to show when asked, fresh while it leads; undefined when it never led. */
+  shown(): Message | undefined;
+  close(): void;
+}
+
+export function createVoice(options: {
+  readonly book: Book;
+  readonly identity: NodeIdentity;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly endpoint: () => string;
+  /** Says it to all who should hear it first. */
+  readonly tell: (messages: readonly Message[]) => void;
+  readonly spread: (key: string, message: Message) => void;
+}): Voice {
+  const { book, identity, clock, log, endpoint, tell, spread } = options;
+  const self = identity.node;
+  const said = new Map<string, { readonly version: number; readonly bytes: Uint8Array }>();
+  const fresh = new Set<string>();
+  let presenceVersion = 0;
+  let leaving = false;
+  let leading = false;
+  let sequence = 0;
+  let issued: { readonly lease: Lease; readonly atMs: number } | undefined;
+  let timer: Timer | undefined;
+
+  const presence = (): Buffer => {
+    const value = {
+      endpoints: [endpoint()].filter(isEndpoint),
+      kinds: [...said.keys()],
+      ...(leaving ? { left: true } : {}),
+    };
+    return Buffer.from(JSON.stringify(value), 'utf8');
+  };
+
+  const say = (): void => {
+    timer?.cancel();
+    timer = undefined;
+    const messages: Message[] = [];
+    for (const kind of fresh) {
+      const record = said.get(kind);
+      if (kind === presenceKind) book.publish(presenceKind, ++presenceVersion, presence());
+      else if (record !== undefined) book.publish(kind, record.version, record.bytes);
+      const message = book.messageOf({ node: self, kind });
+      if (message === undefined) continue;
+      messages.push(message);
+      spread(`${self} ${kind}`, message);
+    }
+    fresh.clear();
+    if (messages.length > 0) tell(messages);
+  };
+  const soon = (...kinds: readonly string[]): void => {
+    for (const kind of kinds) fresh.add(kind);
+    timer ??= clock.after(soonMs, say);
+  };
+
+  const outlived = (incarnation: number): void => {
+    if (incarnation < book.incarnation) return;
+    book.incarnation = incarnation + 1;
+    log.warn('the others remember a later life of this node; if that repeats, another node has its keys', {
+      node: self,
+    });
+    sequence = 0;
+    soon(presenceKind, ...said.keys());
+  };
+
+  const lease = (): Lease => {
+    const fields = { node: self, incarnation: book.incarnation, sequence: ++sequence, leading };
+    issued = { lease: signLease(identity, book.roster.cluster, fields), atMs: clock.monotonic() };
+    return issued.lease;
+  };
+
+  return {
+    publish: (kind, value) => {
+      const bytes = Buffer.from(JSON.stringify(value), 'utf8');
+      const known = said.get(kind);
+      if (!isKind(kind) || kind === presenceKind) {
+        throw new ChimeraError('MESH_RECORD', `${JSON.stringify(kind)} is no kind of record`);
+      }
+      if (known === undefined && said.size >= maximumKinds) {
+        throw new ChimeraError('MESH_RECORD', `the record ${kind} is one kind too many; ${maximumKinds} are the most`);
+      }
+      if (bytes.length > maximumRecordBytes) {
+        throw new ChimeraError(
+          'MESH_TOO_LARGE',
+          `the record ${kind} has ${bytes.length} bytes; ${maximumRecordBytes} are the most`,
+        );
+      }
+      if (known !== undefined && Buffer.compare(known.bytes, bytes) === 0) return false;
+      const version = (known?.version ?? 0) + 1;
+      said.set(kind, { version, bytes });
+      if (known === undefined) fresh.add(presenceKind);
+      // Here it counts at once.
+      book.publish(kind, version, bytes);
+      soon(kind);
+      return true;
+    },
+    say: () => {
+      fresh.add(presenceKind);
+      say();
+    },
+    leave: () => {
+      leaving = true;
+      // All that is small, whether it is known or not: of datagrams on their way the last may arrive first.
+      for (const [kind, { bytes }] of said) if (bytes.length <= maximumInlineBytes) fresh.add(kind);
+      fresh.delete(presenceKind);
+      fresh.add(presenceKind);
+      say();
+    },
+    outlived,
+    refuted: ({ node, incarnation, version }) => {
+      if (node !== self) return false;
+      if (incarnation > book.incarnation) outlived(incarnation);
+      else if (incarnation === book.incarnation && version >= presenceVersion) {
+        presenceVersion = version;
+        soon(presenceKind);
+      }
+      return true;
+    },
+    own: ({ kind, incarnation, version }) => {
+      const latest = kind === presenceKind ? presenceVersion : (said.get(kind)?.version ?? 0);
+      const later = incarnation === book.incarnation && version > latest;
+      if (incarnation > book.incarnation || later) outlived(incarnation);
+    },
+    get leading() {
+      return leading;
+    },
+    set leading(now) {
+      leading = now;
+    },
+    lease,
+    shown: () => {
+      if (issued === undefined) return undefined;
+      if (leading && clock.monotonic() - issued.atMs > freshLeaseMs) lease();
+      return { type: 'lease', lease: issued.lease, ageMs: clock.monotonic() - issued.atMs };
+    },
+    close: () => timer?.cancel(),
+  };
+}

@@ -1,0 +1,136 @@
+/** Bytes of the wire format: a writer, and a reader that is total. Integers are big-endian. */
+
+/** What a reader meets when the bytes are none of what is expected; never leaves `decoded`. */
+class Malformed extends Error {}
+const malformed = new Malformed('malformed');
+
+export class Reader {
+  readonly #bytes: Uint8Array;
+  readonly #view: DataView;
+  #at = 0;
+
+  constructor(bytes: Uint8Array) {
+    this.#bytes = bytes;
+    this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  }
+
+  /** Bytes that have not been read. */
+  get left(): number {
+    return this.#bytes.length - this.#at;
+  }
+
+  #take(length: number): number {
+    if (length > this.left) throw malformed;
+    const at = this.#at;
+    this.#at += length;
+    return at;
+  }
+
+  /** A window into what was read. */
+  bytes(length: number): Uint8Array {
+    const at = this.#take(length);
+    return this.#bytes.subarray(at, at + length);
+  }
+
+  rest(): Uint8Array {
+    return this.bytes(this.left);
+  }
+
+  u8(): number {
+    return this.#view.getUint8(this.#take(1));
+  }
+
+  u16(): number {
+    return this.#view.getUint16(this.#take(2));
+  }
+
+  u32(): number {
+    return this.#view.getUint32(this.#take(4));
+  }
+
+  u48(): number {
+    const at = this.#take(6);
+    return this.#view.getUint16(at) * 0x1_0000_0000 + this.#view.getUint32(at + 2);
+  }
+
+  /** ASCII text with its length in one byte before it, which must match the pattern. */
+  text(pattern: RegExp): string {
+    const text = Buffer.from(this.bytes(this.u8())).toString('latin1');
+    return this.require(pattern.test(text), text);
+  }
+
+  /** ASCII text of a fixed length. */
+  fixed(length: number, pattern: RegExp): string {
+    const text = Buffer.from(this.bytes(length)).toString('latin1');
+    return this.require(pattern.test(text), text);
+  }
+
+  /** `value`, if the condition holds; otherwise the bytes are malformed. */
+  require<T>(condition: boolean, value: T): T {
+    if (!condition) throw malformed;
+    return value;
+  }
+}
+
+/** What `make` reads, if that is all there is; otherwise undefined. */
+export function decoded<T>(bytes: Uint8Array, make: (reader: Reader) => T): T | undefined {
+  try {
+    const reader = new Reader(bytes);
+    const value = make(reader);
+    return reader.left === 0 ? value : undefined;
+  } catch (error) {
+    if (error instanceof Malformed) return undefined;
+    throw error;
+  }
+}
+
+export const largest48 = 2 ** 48 - 1;
+
+export class Writer {
+  readonly #parts: Uint8Array[] = [];
+
+  #number(length: number, write: (buffer: Buffer) => void): this {
+    const buffer = Buffer.alloc(length);
+    write(buffer);
+    this.#parts.push(buffer);
+    return this;
+  }
+
+  bytes(bytes: Uint8Array): this {
+    this.#parts.push(bytes);
+    return this;
+  }
+
+  u8(value: number): this {
+    return this.#number(1, (buffer) => buffer.writeUInt8(value));
+  }
+
+  u16(value: number): this {
+    return this.#number(2, (buffer) => buffer.writeUInt16BE(value));
+  }
+
+  u32(value: number): this {
+    return this.#number(4, (buffer) => buffer.writeUInt32BE(value));
+  }
+
+  u48(value: number): this {
+    return this.#number(6, (buffer) => buffer.writeUIntBE(value, 0, 6));
+  }
+
+  text(text: string): this {
+    return this.u8(text.length).fixed(text);
+  }
+
+  fixed(text: string): this {
+    this.#parts.push(Buffer.from(text, 'latin1'));
+    return this;
+  }
+
+  done(): Buffer {
+    return Buffer.concat(this.#parts);
+  }
+}
+
+/** Ids of nodes as nodeIdOf makes them. */
+export const nodeIdLength = 20;
+export const nodeIdPattern = /^[a-z2-7]{20}$/;
