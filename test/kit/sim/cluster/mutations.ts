@@ -91,7 +91,7 @@ export const mutations: readonly Mutation[] = [
           }),
         ),
       ),
-    settings: { mesh: { dead_after_ms: 500_000, suspect_after_ms: 400_000 } },
+    settings: { mesh: { suspicion_ms: 500_000 } },
     faults: { powerEverySecs: 60, powerSecs: 60 },
   },
   {
