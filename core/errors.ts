@@ -39,6 +39,8 @@ export const errorCodes = {
   ADMIN_UNREACHABLE: 'no running node answers at its admin socket',
   AUTHORIZED_CLIENTS: 'the list of authorized clients is empty, too long or malformed',
   ELECTION_NO_SUCCESSOR: 'this node was asked to let another one publish, and none is ready to',
+  EXPOSURE_OUTAGE: 'a rotation takes introduction points away faster than clients can follow',
+  EXPOSURE_RELAYS: 'a rotation shows so many relays in a day that a hostile one is likely among them',
   HEADS_DIRECTORY: 'the directory of a head cannot be prepared or read',
   HEADS_REFUSED: 'tor refuses the onion service of a head',
   IDENTITY_EXISTS: 'a key file would be written over',

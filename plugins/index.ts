@@ -7,13 +7,16 @@ import electionPriority from './election/priority/index.ts';
 import electionTimeHash from './election/time-hash/index.ts';
 import electionUptime from './election/uptime/index.ts';
 import ghost from './ghost/index.ts';
+import exposure from './exposure/index.ts';
 import headsDisposable from './heads/disposable/index.ts';
 import headsRegistry from './heads/registry/index.ts';
 import headsShared from './heads/shared/index.ts';
 import identity from './identity/index.ts';
 import hydra from './hydra/index.ts';
 import join from './join/index.ts';
+import mergeDistinct from './merge/distinct/index.ts';
 import mergeFairShare from './merge/fair-share/index.ts';
+import mergeStacked from './merge/stacked/index.ts';
 import mesh from './mesh/index.ts';
 import operator from './operator/index.ts';
 import proxy from './proxy/index.ts';
@@ -39,13 +42,16 @@ const all: readonly AnyPlugin[] = [
   electionTimeHash,
   electionUptime,
   ghost,
+  exposure,
   headsDisposable,
   headsRegistry,
   headsShared,
   identity,
   hydra,
   join,
+  mergeDistinct,
   mergeFairShare,
+  mergeStacked,
   mesh,
   operator,
   proxy,

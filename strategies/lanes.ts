@@ -29,12 +29,20 @@ const memory = v.record(
 export type LaneState = v.InferOutput<typeof memory>;
 export const restoreLanes = (value: unknown): LaneState | undefined => (v.is(memory, value) ? value : undefined);
 
-/** Grows by one or two a tick, by chance. */
-const turned = (seed: string, name: string, tick: number): number =>
-  Math.floor(1.5 * tick + drawn(seed, `turn\0${name}\0${tick}`) / 2);
+/** Points that change in a tick, on average. One where only one is live: two would pass over one that never has its turn. */
+const pace = (places: number): number => (places === 1 ? 1 : 1.5);
 
-function targetOf({ name, pool, places }: Lane, tick: number, seed: string): string[] {
-  const from = turned(seed, name, tick);
+/** How many points of a lane have their turn within a day. */
+export const pointsPerDay = (places: number, everySecs: number): number =>
+  places + Math.floor((pace(places) * 86_400) / everySecs) - 1;
+
+/** Grows by one or two a tick, by chance; by one where the pace is one. */
+const turned = (seed: string, { name, places }: Lane, tick: number): number =>
+  Math.floor(pace(places) * tick + (places === 1 ? 0 : drawn(seed, `turn\0${name}\0${tick}`) / 2));
+
+function targetOf(lane: Lane, tick: number, seed: string): string[] {
+  const { pool, places } = lane;
+  const from = turned(seed, lane, tick);
   return Array.from({ length: Math.min(places, pool.length) }, (_none, index) => {
     const at = (((from + index) % pool.length) + pool.length) % pool.length;
     return (pool[at] as Candidate).id;
@@ -78,6 +86,6 @@ export function turnLanes(
   return {
     rotation: { live: groups.flat(), groups, why },
     state,
-    ...(waits.length === 0 ? {} : { nextMs: Math.max(1_000, Math.min(...waits)) }),
+    ...(waits.length === 0 ? {} : { nextMs: Math.min(...waits) }),
   };
 }

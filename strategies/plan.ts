@@ -59,7 +59,7 @@ export function takeInTurn(seed: string, heads: readonly HeadView[], total = Inf
 export interface Slot {
   /** Counts from the Unix epoch. */
   readonly index: number;
-  /** Until the next one begins. */
+  /** Until the next one begins, a second at least. */
   readonly nextMs: number;
 }
 
@@ -73,7 +73,7 @@ export function slotAt(nowMs: number, everyMs: number, jitterMs: number, seed: s
     index * everyMs + phaseMs + jitterMs * (2 * drawn(seed, `tick\0${label}\0${index}`) - 1);
   let index = Math.floor((nowMs - phaseMs) / everyMs) + 1;
   while (beginOf(index) > nowMs) index--;
-  return { index, nextMs: Math.ceil(beginOf(index + 1) - nowMs) };
+  return { index, nextMs: Math.max(1_000, Math.ceil(beginOf(index + 1) - nowMs)) };
 }
 
 /**

@@ -4,7 +4,7 @@
  */
 import * as v from 'valibot';
 import type { HeadView, RotationStrategy, StrategyDefinition } from '../core/pipeline/index.ts';
-import { laneOptions, restoreLanes, turnLanes, type LaneState } from './lanes.ts';
+import { laneOptions, pointsPerDay, restoreLanes, turnLanes, type LaneState } from './lanes.ts';
 import { drawnOrder, takeInTurn, whole } from './plan.ts';
 
 const schema = v.strictObject({
@@ -30,7 +30,8 @@ export function staggered(options: StaggeredOptions): RotationStrategy<LaneState
       const places = Math.max(1, Math.min(options.points_per_head, Math.floor(maximumIntroPoints / count)));
       const lanes = groups.map((group) => ({
         name: group.map(({ head }) => head).join(' '),
-        pool: takeInTurn(seed, group),
+        // No larger than a day’s turn, so that a day shows all there is to show; but every head is in it.
+        pool: takeInTurn(seed, group, Math.max(group.length, pointsPerDay(places, options.every_secs))),
         places,
       }));
       return turnLanes(view, lanes, state, options, `${places} points of each of ${count} pools, in turn`);

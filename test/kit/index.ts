@@ -10,6 +10,7 @@ export * from './laws/election.ts';
 export * from './laws/merge-policy.ts';
 export * from './laws/rotation-story.ts';
 export * from './laws/rotation-strategy.ts';
+export * from './laws/sets-policy.ts';
 export * from './laws/transport.ts';
 export * from './network/embedded/index.ts';
 export * from './network/network.ts';
