@@ -57,7 +57,7 @@ export function takeInTurn(seed: string, heads: readonly HeadView[], total = Inf
 }
 
 export interface Slot {
-  /** Counts from the Unix epoch. */
+  /** Counts from about the Unix epoch; never negative after it. */
   readonly index: number;
   /** Until the next one begins, a second at least. */
   readonly nextMs: number;
@@ -73,7 +73,8 @@ export function slotAt(nowMs: number, everyMs: number, jitterMs: number, seed: s
     index * everyMs + phaseMs + jitterMs * (2 * drawn(seed, `tick\0${label}\0${index}`) - 1);
   let index = Math.floor((nowMs - phaseMs) / everyMs) + 1;
   while (beginOf(index) > nowMs) index--;
-  return { index, nextMs: Math.max(1_000, Math.ceil(beginOf(index + 1) - nowMs)) };
+  // The slot in which 1970 began is 0, or the next, or the one after: its beginning may lie before.
+  return { index: index + 2, nextMs: Math.max(1_000, Math.ceil(beginOf(index + 1) - nowMs)) };
 }
 
 /**

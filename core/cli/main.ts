@@ -5,6 +5,7 @@ import { registerImportOnionbalance } from './commands/import-onionbalance.ts';
 import { registerInit } from './commands/init.ts';
 import { registerJoin } from './commands/join.ts';
 import { registerLab } from './commands/lab.ts';
+import { registerMatrix } from './commands/matrix.ts';
 import { registerPeer } from './commands/peer.ts';
 import { registerRun } from './commands/run.ts';
 import { registerStatus } from './commands/status.ts';
@@ -22,6 +23,7 @@ process.exitCode = await runProgram({
     registerPeer,
     registerVault,
     registerLab,
+    registerMatrix,
     registerImportOnionbalance,
     registerDebug,
   ],

@@ -12,6 +12,8 @@ export interface Terminal {
   writeError(text: string): void;
   /** True when standard output is a screen that can be painted anew. */
   readonly screen: boolean;
+  /** How wide the screen is, characters; undefined when standard output is none. */
+  readonly columns?: number | undefined;
   /** Asks the person at the terminal; false when the answer is anything but yes, or nobody is there. */
   confirm(question: string): Promise<boolean>;
   /** All of standard input. Rejects with CLI_FILE when it has more than `limitBytes`. */
@@ -35,6 +37,9 @@ export function systemTerminal(): Terminal {
   return {
     colours: kleur.enabled,
     screen: process.stdout.isTTY,
+    get columns() {
+      return process.stdout.isTTY ? process.stdout.columns : undefined;
+    },
     confirm: async (question) => {
       if (!process.stdin.isTTY) return false;
       const asking = createInterface({ input: process.stdin, output: process.stderr });

@@ -1,5 +1,6 @@
 /** `chimera lab`: a service with several heads on a Tor network of its own, checked by a client's tor, told as it goes. */
 import { InvalidArgumentError } from 'commander';
+import { resolve } from 'node:path';
 import kleur from 'kleur';
 import { plugins } from '../../../plugins/index.ts';
 import { presets } from '../../../presets/index.ts';
@@ -14,6 +15,7 @@ interface LabCommandOptions {
   readonly tor: string;
   readonly nodes: number;
   readonly preset: string;
+  readonly strategy?: string;
   readonly for: number;
   readonly json?: boolean;
 }
@@ -73,6 +75,7 @@ export const registerLab: RegisterCommand = (program, { runtime, terminal }) => 
       oneOf(...presets.keys()),
       'stable',
     )
+    .option('--strategy <file>', 'a rotation strategy of your own, a module, in place of the preset’s')
     .option('--for <seconds>', 'keep visiting once a second for this long', whole(0, 86_400), 0)
     .option('--json', 'print the events and the outcome as one JSON document')
     .addHelpText('after', '\nExamples:\n  chimera lab\n  chimera lab --tor real --for 60')
@@ -97,6 +100,9 @@ export const registerLab: RegisterCommand = (program, { runtime, terminal }) => 
           network: () => startNetwork(options.tor, runtime, interrupt.signal),
           nodes: options.nodes,
           preset: options.preset,
+          ...(options.strategy === undefined
+            ? {}
+            : { settings: { strategy: { file: resolve(process.cwd(), options.strategy) } } }),
           cluster: () => [memoryTransport(bus)],
           forMs: options.for * 1_000,
           signal: interrupt.signal,

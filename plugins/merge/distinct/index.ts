@@ -12,8 +12,8 @@ const relayOf = ({ id, introPoint }: Candidate): string => fingerprintIn(introPo
 
 /**
  * One set for each group that has a candidate, in the order of the groups: that is the stable mapping. Each has at most
- * `maximum`, one a relay. A set that falls short of the largest, because its points share relays, is filled up with others', so
- * that all are of one size as far as there are relays. Without groups there is one set.
+ * `maximum`, one a relay. A set that falls short of the largest, because its points share relays, is filled up, first with those
+ * that have no place for that reason, so that all are of one size as far as there are relays. Without groups there is one set.
  */
 export function distinctSets(
   candidates: readonly Candidate[],
@@ -28,19 +28,27 @@ export function distinctSets(
     .filter((group) => group.length > 0);
   if (asked.length === 0) return [fairShare(distinctRelays(candidates, random, live), maximum, random, live)];
   const size = Math.max(...asked.map((group) => group.length));
-  return asked.map((group) => {
-    const set = distinctRelays(group, random, live);
+  // Chance decides the order alone: a set that chose anew would be another publication each time.
+  const sets = asked.map((group) => distinctRelays(group, { int: () => 0 }));
+  const wanted = [...new Set(asked.flat())];
+  const unwanted = candidates.filter((candidate) => !wanted.includes(candidate));
+  const everybody = [...wanted, ...unwanted.toSorted((a, b) => (a.id < b.id ? -1 : 1))];
+  const placed = new Set(sets.flat());
+  for (const [index, set] of sets.entries()) {
     const relays = new Set(set.map(relayOf));
-    // Begins behind its own: two sets that fall short do not take the same.
-    const from = candidates.indexOf(group.at(-1) as Candidate) + 1;
-    for (let step = 0; step < candidates.length && set.length < size; step++) {
-      const other = candidates[(from + step) % candidates.length] as Candidate;
+    // Who lost its relay in its own set comes first. Then others, from behind its own on: two sets do not take the same.
+    const from = everybody.indexOf(asked[index]?.at(-1) as Candidate) + 1;
+    const circle = [...everybody.slice(from), ...everybody.slice(0, from)];
+    const waiting = wanted.filter((candidate) => !placed.has(candidate));
+    for (const other of [...waiting, ...circle]) {
+      if (set.length >= size) break;
       if (relays.has(relayOf(other))) continue;
       relays.add(relayOf(other));
+      placed.add(other);
       set.push(other);
     }
-    return shuffled(random, set);
-  });
+  }
+  return sets.map((set) => shuffled(random, set));
 }
 
 export const mergeDistinct = definePlugin({

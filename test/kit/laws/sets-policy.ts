@@ -148,6 +148,31 @@ export const setsPolicyLaws: readonly SetsPolicyLaw[] = [
     ),
   },
   {
+    name: 'the same content the next time, whatever chance says and in whatever order the candidates come',
+    why: 'each publication is 16 uploads, and a change tells that something has changed',
+    check: always((question, policy) => {
+      const content = (sets: ReturnType<SetsPolicy>): string =>
+        sets
+          .map((set) =>
+            set
+              .map(({ id }) => id)
+              .sort()
+              .join(' '),
+          )
+          .join('\n');
+      if (present(question).length === 0) return true;
+      const once = ask(policy, question);
+      const live = new Set(once.flat().map(({ id }) => id));
+      const again = ask(policy, {
+        ...question,
+        candidates: question.candidates.toReversed(),
+        seed: question.seed + 1,
+        live,
+      });
+      return content(again) === content(once);
+    }),
+  },
+  {
     name: 'one size: sets differ only where there are too few relays',
     why: 'the padding shows the size to each HSDir; a set that shrinks tells which relays heads share',
     check: always((question, policy) => {

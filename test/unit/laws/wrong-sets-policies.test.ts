@@ -42,6 +42,12 @@ const mistakes: readonly (readonly [what: string, policy: SetsPolicy, law: strin
     'the same question',
   ],
   [
+    'draws lots for a relay that two points share',
+    (candidates, groups, maximum, random, live) =>
+      distinctSets(candidates, groups, maximum, random, live).map((set) => set.slice(0, Math.max(1, set.length - 1))),
+    'the same content',
+  ],
+  [
     'deals the sets anew each time',
     (candidates, groups, maximum, random) => shuffled(random, distinctSets(candidates, groups, maximum, random)),
     'stable mapping',
