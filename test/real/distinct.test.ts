@@ -142,8 +142,8 @@ describeReal('distinct descriptors', ['tor'], () => {
     const total = counts.reduce((sum, count) => sum + count, 0);
     const expected = total / heads;
     const chiSquare = counts.reduce((sum, count) => sum + (count - expected) ** 2 / expected, 0);
-    console.log(
-      `introductions by head: ${counts.join(', ')}; chi-square ${chiSquare.toFixed(2)} with ${heads - 1} degrees; ${failed.length} of ${visits} failed`,
+    process.stderr.write(
+      `introductions by head: ${counts.join(', ')}; chi-square ${chiSquare.toFixed(2)} with ${heads - 1} degrees; ${failed.length} of ${visits} failed\n`,
     );
     expect(failed.length).toBeLessThanOrEqual(Math.ceil(visits / 36));
     expect(counts).toHaveLength(heads);

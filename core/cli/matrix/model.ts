@@ -44,8 +44,8 @@ export function matrixOf(strategy: string, projection: Projection, by: MatrixBy 
     view.heads.flatMap(({ head, candidates }) => candidates.map(({ id }) => [id, by === 'head' ? head : id])),
   );
   const shown = pointsShown(projection);
-  const liveMs = new Map([...rowOf.values()].map((name) => [name, new Array<number>(hours).fill(0)]));
-  const changes = new Array<number>(hours).fill(0);
+  const liveMs = new Map([...rowOf.values()].map((name) => [name, Array.from({ length: hours }, () => 0)]));
+  const changes = Array.from({ length: hours }, () => 0);
   for (const [index, { atMs, live }] of steps.entries()) {
     if (index > 0) changes[Math.floor((atMs - fromMs) / hourMs)]! += 1;
     const endMs = steps[index + 1]?.atMs ?? untilMs;
