@@ -83,6 +83,7 @@ export function createMeshService(options: {
           .sort()
           .flatMap((name) => members?.get(name) ?? [])
           .map(found),
+      removed: () => (members?.removals() ?? []).map(({ node: name }) => name).sort(),
       admit: (keys, endpoints) => {
         const roster = need();
         const admitted = admitInto(roster, identity, keys, endpoints);

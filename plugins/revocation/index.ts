@@ -68,7 +68,7 @@ export const revocation = definePlugin<v.InferOutput<typeof options>>({
         throw new ChimeraError('ENGINE_CONTRACT', 'the cluster’s secret is rotated before the start');
       return keeper;
     };
-    const removals = (): number => host.need(rosterContract).removed?.().length ?? 0;
+    const removals = (): number => host.need(rosterContract).removed().length;
     const isDue = (): boolean => removals() > started().standing.removals;
 
     const keep = (): void => {

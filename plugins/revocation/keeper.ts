@@ -81,7 +81,7 @@ export function createKeeper(parts: {
   const lacks = (mine: Standing, other: Standing): boolean =>
     mine.generation > other.generation || (mine.generation === other.generation && mine.name > other.name);
   /** Until the roster has caught up, somebody whom the others have removed may still look like a member. */
-  const mayGive = (): boolean => (roster.removed?.().length ?? 0) >= standing().removals;
+  const mayGive = (): boolean => roster.removed().length >= standing().removals;
 
   /** This node's standing, with the secret for `member` when it lacks that. */
   const say = (member: AdmittedNode, other: Standing | undefined): Uint8Array => {

@@ -21,7 +21,7 @@ export interface Roster {
   /** Everybody admitted and not removed, this node included, sorted by id. */
   admitted(): readonly AdmittedNode[];
   /** Everybody removed by a member's signature, as far as this node knows: it only grows. */
-  removed?(): readonly string[];
+  removed(): readonly string[];
   /** Signs the admission and tells the others. Throws MESH_REMOVED for a node that was removed: it needs new keys. From `start` on. */
   admit(keys: NodePublicKeys, endpoints: readonly string[]): AdmittedNode;
   /** Signs a tombstone and tells the others; its records and sessions end. `why` is for the log. */

@@ -60,6 +60,7 @@ export async function createCluster(clock: Clock, size = 1): Promise<TestCluster
       nodes.delete(node);
       removed.add(node);
     },
+    removed: () => [],
     entries: () => Buffer.from([...nodes.keys()].join()),
     learn: () => undefined,
     onChange: () => () => undefined,
