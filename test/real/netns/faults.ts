@@ -1,0 +1,138 @@
+/** The faults that a cluster meets, each with what is measured of it. Each begins and ends with one publisher that all follow. */
+import type { Runtime } from '../../../core/runtime/index.ts';
+import type { Cluster, ClusterNode } from './cluster.ts';
+import {
+  firstLine,
+  isPublication,
+  publisherOf,
+  refusals,
+  revisionsAtHsdirs,
+  staleAt,
+  until,
+  viewOf,
+} from './observer.ts';
+
+export const faultNames = ['kill', 'pause', 'partition', 'one-way', 'tor', 'redis'] as const;
+export type FaultName = (typeof faultNames)[number];
+
+export interface FaultResult {
+  readonly fault: FaultName;
+  /** From the fault to another node's being elected; undefined where the publisher stays. */
+  readonly takeoverMs: number | undefined;
+  /** From the fault to that node's first confirmed publication. */
+  readonly publishedMs: number | undefined;
+  /** Publications of a deposed publisher after its return, by its own word and by what HSDirs took or refused. */
+  readonly stalePublishes: number;
+  /** From the end of the fault to one publisher that all follow. */
+  readonly settledMs: number;
+  /** Nodes whose heads died of it. */
+  readonly deadHeads: readonly string[];
+}
+
+const takeoverLimitMs = 30_000;
+const publishLimitMs = 60_000;
+const settleLimitMs = 60_000;
+/** How long a node stays stopped, or cut off, after another has taken over. */
+const awayMs = 4_000;
+/** How long a resumed node is watched for what it publishes. */
+const watchMs = 8_000;
+
+/** Waits for one publisher that all nodes follow. */
+export async function settled(runtime: Runtime, nodes: readonly ClusterNode[]): Promise<ClusterNode> {
+  const { value } = await until(runtime, 'one publisher that all follow', settleLimitMs, () => publisherOf(nodes));
+  return value;
+}
+
+/** The next publisher, and when it was elected and had published. */
+async function takeover(
+  runtime: Runtime,
+  others: readonly ClusterNode[],
+  sinceMs: number,
+): Promise<{ readonly takeoverMs: number; readonly publishedMs: number }> {
+  const elected = await firstLine(
+    runtime,
+    others,
+    sinceMs,
+    takeoverLimitMs,
+    'a takeover',
+    ({ message, elected }) => message === 'the publisher changed' && elected === true,
+  );
+  const published = await firstLine(
+    runtime,
+    others,
+    elected.line.atMs,
+    publishLimitMs,
+    'a publication after the takeover',
+    isPublication,
+  );
+  return { takeoverMs: elected.line.atMs - sinceMs, publishedMs: published.line.atMs - sinceMs };
+}
+
+const highestEpoch = (nodes: readonly ClusterNode[]): number =>
+  Math.max(...nodes.map((one) => viewOf(one)?.epoch ?? 0));
+
+/** Publications of `node` since then in an epoch below the highest that anybody knows. */
+function staleSince(node: ClusterNode, nodes: readonly ClusterNode[], sinceMs: number): number {
+  const highest = highestEpoch(nodes);
+  return node.lines.filter((line) => line.atMs > sinceMs && isPublication(line) && Number(line.epoch) < highest).length;
+}
+
+export async function inflict(runtime: Runtime, cluster: Cluster, fault: FaultName): Promise<FaultResult> {
+  const { clock } = runtime;
+  const { nodes, machines } = cluster;
+  const publisher = await settled(runtime, nodes);
+  const others = nodes.filter((node) => node !== publisher);
+  const sinceMs = clock.monotonic();
+  const none = { takeoverMs: undefined, publishedMs: undefined, stalePublishes: 0, deadHeads: [] };
+  const end = async (rest: Partial<FaultResult>): Promise<FaultResult> => {
+    const endedMs = clock.monotonic();
+    await settled(runtime, nodes);
+    return { ...none, fault, ...rest, settledMs: clock.monotonic() - endedMs };
+  };
+
+  if (fault === 'kill') {
+    await publisher.signal('SIGKILL');
+    const times = await takeover(runtime, others, sinceMs);
+    publisher.start();
+    await until(runtime, 'the killed node to be back', settleLimitMs, () => viewOf(publisher)?.publisher);
+    return end(times);
+  }
+  if (fault === 'pause') {
+    await publisher.signal('SIGSTOP');
+    const times = await takeover(runtime, others, sinceMs);
+    await clock.sleep(awayMs);
+    const epoch = highestEpoch(others);
+    const [before, refusedBefore] = [await revisionsAtHsdirs(cluster), await refusals(runtime, cluster)];
+    const resumedMs = clock.monotonic();
+    await publisher.signal('SIGCONT');
+    await clock.sleep(watchMs);
+    const taken = staleAt(before, await revisionsAtHsdirs(cluster), epoch).length;
+    const refused = (await refusals(runtime, cluster)) - refusedBefore;
+    return end({ ...times, stalePublishes: staleSince(publisher, nodes, resumedMs) + taken + refused });
+  }
+  if (fault === 'partition' || fault === 'one-way') {
+    for (const other of others) machines.cut(publisher.name, other.name, fault === 'one-way');
+    const times = await takeover(runtime, others, sinceMs);
+    await clock.sleep(awayMs);
+    machines.heal();
+    const healedMs = clock.monotonic();
+    const result = await end(times);
+    await clock.sleep(watchMs);
+    return { ...result, stalePublishes: staleSince(publisher, nodes, healedMs + result.settledMs) };
+  }
+  if (fault === 'tor') {
+    await publisher.tor.kill('SIGKILL');
+    const times = await takeover(runtime, others, sinceMs);
+    await publisher.tor.restart();
+    await publisher.tor.bootstrapped();
+    return end({ ...times, deadHeads: [publisher.name] });
+  }
+  await cluster.redis.kill('SIGKILL');
+  await clock.sleep(awayMs);
+  await cluster.redis.start();
+  const changed = nodes.some((node) =>
+    node.lines.some(({ atMs, message }) => atMs > sinceMs && message === 'the publisher changed'),
+  );
+  if (changed) throw new Error('the publisher changed when Redis was killed');
+  return end({});
+}
