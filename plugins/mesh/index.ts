@@ -21,6 +21,7 @@ import {
   transportContract,
 } from '../../core/engine/index.ts';
 import { createHeadSet } from '../heads/registry/index.ts';
+import { joinTransports } from '../transport/several.ts';
 import { followPeerHeads, headsKind, recordOf } from './heads.ts';
 import type { MeshNode } from './model.ts';
 import { createMeshNode } from './node.ts';
@@ -56,7 +57,7 @@ export const mesh = definePlugin<v.InferOutput<typeof options>>({
     const { log, stateDirectory } = host;
     const identity = host.need(nodeIdentityContract);
     const secrets = host.need(clusterSecretsContract);
-    const transport = host.need(transportContract);
+    const transport = joinTransports(host.all(transportContract));
     const service = createMeshService({ identity, transport });
     const keeper = rosterKeeper({ store, stateDirectory, clock, log });
     let node: MeshNode | undefined;

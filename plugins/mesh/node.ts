@@ -18,7 +18,7 @@ import { Observations } from './observations.ts';
 import { closeNodes, Overlay } from './overlay.ts';
 import { Prober } from './prober.ts';
 import { piecesOf, Pulls } from './pulls.ts';
-import { hashOf } from './record.ts';
+import { hashOf, isEndpoint } from './record.ts';
 import type { MemberRoster } from './roster.ts';
 import { Sessions } from './session/sessions.ts';
 import { createVoice } from './voice.ts';
@@ -34,7 +34,8 @@ const staleEchoMs = 20_000;
 const largestSkewMs = 30_000;
 
 export function createMeshNode(options: {
-  readonly transport: Transport;
+  /** One, or several joined. */
+  readonly transport: Transport & { readonly endpoints?: readonly string[] };
   readonly identity: NodeIdentity;
   readonly secrets: ClusterSecrets;
   readonly roster: MemberRoster;
@@ -91,7 +92,8 @@ export function createMeshNode(options: {
     incarnation: () => book.incarnation,
     peer: (node) => {
       const known = roster.get(node);
-      return known && { node, keys: known.keys, endpoints: endpointsOf(node) };
+      const hints = (transport.hints?.(node) ?? []).filter(isEndpoint);
+      return known && { node, keys: known.keys, endpoints: [...new Set([...endpointsOf(node), ...hints])] };
     },
     nodeOf: (key) => {
       const node = roster.nodeOf(key);
@@ -138,7 +140,7 @@ export function createMeshNode(options: {
     identity,
     clock,
     log,
-    endpoint: () => transport.endpoint,
+    endpoints: () => transport.endpoints ?? [transport.endpoint],
     tell: (messages) => {
       if (!running) return;
       const leaders = members.peers().flatMap(({ node, leading }) => (leading ? [node] : []));

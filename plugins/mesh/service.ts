@@ -10,9 +10,9 @@ import type {
   NodeIdentity,
   PeerChannel,
   Roster,
-  Transport,
 } from '../../core/engine/index.ts';
 import { ChimeraError } from '../../core/errors.ts';
+import type { Transports } from '../transport/several.ts';
 import type { MeshNode } from './model.ts';
 import { admitInto, decodeRoster, foundRoster, removeFrom, rosterOf, type MemberRoster } from './roster.ts';
 
@@ -30,7 +30,7 @@ export interface MeshService {
 
 export function createMeshService(options: {
   readonly identity: NodeIdentity;
-  readonly transport: Transport;
+  readonly transport: Transports;
 }): MeshService {
   const { identity, transport } = options;
   const listeners = new Set<(change: MeshChange) => void>();
@@ -130,7 +130,7 @@ export function createMeshService(options: {
       },
     },
     settle: (kept) => {
-      if (members === undefined) members = kept ?? foundRoster(identity, [transport.endpoint]);
+      if (members === undefined) members = kept ?? foundRoster(identity, transport.endpoints);
       else if (kept?.cluster === members.cluster) members.merge(kept.admissions(), kept.removals());
       return members;
     },

@@ -49,12 +49,12 @@ export function createVoice(options: {
   readonly identity: NodeIdentity;
   readonly clock: Clock;
   readonly log: Log;
-  readonly endpoint: () => string;
+  readonly endpoints: () => readonly string[];
   /** Says it to all who should hear it first. */
   readonly tell: (messages: readonly Message[]) => void;
   readonly spread: (key: string, message: Message) => void;
 }): Voice {
-  const { book, identity, clock, log, endpoint, tell, spread } = options;
+  const { book, identity, clock, log, endpoints, tell, spread } = options;
   const self = identity.node;
   const said = new Map<string, { readonly version: number; readonly bytes: Uint8Array }>();
   const fresh = new Set<string>();
@@ -67,7 +67,7 @@ export function createVoice(options: {
 
   const presence = (): Buffer => {
     const value = {
-      endpoints: [endpoint()].filter(isEndpoint),
+      endpoints: endpoints().filter(isEndpoint),
       kinds: [...said.keys()],
       ...(leaving ? { left: true } : {}),
     };
