@@ -34,7 +34,6 @@ const staleEchoMs = 20_000;
 const largestSkewMs = 30_000;
 
 export function createMeshNode(options: {
-  /** One, or several joined. */
   readonly transport: Transport & { readonly endpoints?: readonly string[] };
   readonly identity: NodeIdentity;
   readonly secrets: ClusterSecrets;
