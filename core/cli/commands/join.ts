@@ -1,6 +1,7 @@
 /** `chimera join`: makes this machine a member of a cluster, by an invitation. It starts nothing: `chimera run` does. */
 import { writeClusterSecrets } from '../../../plugins/identity/index.ts';
 import { joinCluster, parseInvitation, type Joined, type Where } from '../../../plugins/join/index.ts';
+import { keepRoster } from '../../../plugins/mesh/index.ts';
 import { ChimeraError } from '../../errors.ts';
 import { parseOnionAddress } from '../../onion/index.ts';
 import type { Endpoint } from '../../runtime/index.ts';
@@ -77,7 +78,7 @@ async function join(
   const joined = await joinCluster(runtime, { where, invitation, identity, endpoints, attempts, say });
   const service = addressIn(joined, where);
   await writeClusterSecrets(runtime.store, `${place.state}/cluster_secrets`, joined.secrets);
-  await writing(`${place.state}/roster`, () => runtime.store.write(`${place.state}/roster`, joined.roster));
+  await writing(`${place.state}/roster`, () => keepRoster(runtime.store, place.state, joined.roster));
   const signer = [
     '# The service’s key comes from the other nodes, and is kept in memory alone.',
     '[vault]',

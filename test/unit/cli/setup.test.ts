@@ -3,12 +3,13 @@ import type { CommandContext } from '../../../core/cli/context.ts';
 import { registerInit } from '../../../core/cli/commands/init.ts';
 import { registerJoin } from '../../../core/cli/commands/join.ts';
 import { resolveConfig } from '../../../core/config/index.ts';
-import { nodeIdOf, type AdmittedNode, type Roster } from '../../../core/engine/index.ts';
+import type { AdmittedNode, Roster } from '../../../core/engine/index.ts';
 import { encodeSecretKeyFile, addressOfKey, masterKeyFromSeed, parseSecretKeyFile } from '../../../core/onion/index.ts';
 import { silentLog, systemNet, systemRuntime, type Runtime, type Store } from '../../../core/runtime/index.ts';
 import { createClusterSecrets, readClusterSecrets, readNodeKey } from '../../../plugins/identity/index.ts';
 import { createBook } from '../../../plugins/join/index.ts';
 import { createDoorAnswer } from '../../../plugins/join/member.ts';
+import { admitInto, foundRoster } from '../../../plugins/mesh/roster.ts';
 import { plugins } from '../../../plugins/index.ts';
 import { createDoor } from '../../../plugins/proxy/index.ts';
 import { openMasterKey } from '../../../plugins/signer/vault/index.ts';
@@ -58,18 +59,13 @@ async function member(store: MemoryStore, directory: string, address: string | u
   const current = await readClusterSecrets(store, `${state}/cluster_secrets`);
   const book = createBook({ ...runtime, store, stateDirectory: state });
   await book.load();
-  const nodes: AdmittedNode[] = [
-    { node: identity.node, keys: identity.keys, endpoints: [], admittedBy: identity.node },
-  ];
+  const members = foundRoster(identity, []);
+  const admitted = (): AdmittedNode[] => members.nodes().map((node) => members.get(node) as AdmittedNode);
   const roster = {
     founder: identity.node,
-    admitted: () => nodes,
-    admit: (keys, endpoints) => {
-      const admitted = { node: nodeIdOf(keys.signing), keys, endpoints, admittedBy: identity.node };
-      nodes.push(admitted);
-      return admitted;
-    },
-    entries: () => Buffer.from('the signed roster'),
+    admitted,
+    admit: (keys, endpoints) => admitInto(members, identity, keys, endpoints),
+    entries: () => members.encode(),
   } as Partial<Roster> as Roster;
   const answer = createDoorAnswer({
     identity,
@@ -84,7 +80,7 @@ async function member(store: MemoryStore, directory: string, address: string | u
     log: silentLog,
     address: () => address,
   });
-  return { nodes, current, answer };
+  return { nodes: admitted, entries: () => members.encode(), current, answer };
 }
 
 async function open(answer: ReturnType<typeof createDoorAnswer>) {
@@ -214,14 +210,14 @@ describe('chimera join', () => {
   }
 
   test('makes the second node of what init has made, and the node resolves', async () => {
-    const { store, args, address, node, nodes, current } = await founded();
+    const { store, args, address, node, nodes, entries, current } = await founded();
     const { exitCode, json, err } = await run([...args, '--advertise', '192.0.2.9:7411', '--json'], store);
     expect([exitCode, err]).toEqual([0, '']);
     const told = json() as { node: string };
     expect(told).toMatchObject({ address, cluster: node, start: 'chimera run --config /two/chimera.toml' });
-    expect(nodes[1]).toMatchObject({ node: told.node, endpoints: ['udp:192.0.2.9:7411'] });
+    expect(nodes().find((one) => one.node === told.node)).toMatchObject({ endpoints: ['udp:192.0.2.9:7411'] });
     expect(await readClusterSecrets(store, '/two/state/cluster_secrets')).toEqual(current);
-    expect(await text(store, '/two/state/roster')).toBe('the signed roster');
+    expect(await store.read('/two/state/roster')).toEqual(new Uint8Array(entries()));
     const { options, preset } = await resolved(store, '/two');
     expect(preset.name).toBe('cluster');
     expect(options.get('signer/vault')).toMatchObject({ onion_address: address.slice(0, 56) });
@@ -234,9 +230,9 @@ describe('chimera join', () => {
     async (steps) => {
       const { store, args, nodes } = await founded();
       const first = await run(args, failingAfter(store, steps));
-      expect(first.err).toMatch(/error (CLI_FILE|IDENTITY_FILE): .*ENOSPC/);
+      expect(first.err).toMatch(/error (CLI_FILE|IDENTITY_FILE|STATE_FILE): .*ENOSPC/);
       expect((await run(args, store)).exitCode).toBe(0);
-      expect(nodes).toHaveLength(2);
+      expect(nodes()).toHaveLength(2);
     },
   );
 
