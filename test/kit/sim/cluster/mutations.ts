@@ -11,6 +11,7 @@ import {
   torContract,
   transportContract,
   type AnyPlugin,
+  type ClusterRecord,
 } from '../../../../core/engine/index.ts';
 import { createMaterial, encodeDescriptor, subcredential } from '../../../../core/onion/index.ts';
 import type { Candidate } from '../../../../core/pipeline/index.ts';
@@ -84,14 +85,19 @@ export const mutations: readonly Mutation[] = [
     breaks: ['I10'],
     mutate: (plugins) =>
       replaced(plugins, 'mesh', (plugin) =>
-        withService(plugin, meshContract, (mesh, host) =>
-          over(mesh, {
-            members: () => mesh.members().map((member) => ({ ...member, heardAtMs: host.runtime.clock.monotonic() })),
-            records: (kind) => mesh.records(kind),
-          }),
-        ),
+        withService(plugin, meshContract, (mesh, host) => {
+          // Everybody tells everybody else that all are well.
+          const known = new Map<string, ClusterRecord>();
+          return over(mesh, {
+            members: () =>
+              mesh.members().map(({ node }) => ({ node, state: 'alive', heardAtMs: host.runtime.clock.monotonic() })),
+            records: (kind) => {
+              for (const record of mesh.records(kind)) known.set(`${kind} ${record.node}`, record);
+              return [...known].flatMap(([key, record]) => (key.startsWith(`${kind} `) ? [record] : []));
+            },
+          });
+        }),
       ),
-    settings: { mesh: { suspicion_ms: 500_000 } },
     faults: { powerEverySecs: 60, powerSecs: 60 },
   },
   {
