@@ -52,6 +52,8 @@ export function watchAbility(options: {
   let published = 0;
   /** While elected: when the term began or publishing last succeeded. */
   let provenAtMs: number | undefined;
+  /** When `published` last grew. */
+  let toldAtMs = -Infinity;
   /** A publisher that did not earn its lease stays unable for a while. */
   let unprovenAtMs: number | undefined;
   let retry: Timer | undefined;
@@ -93,11 +95,15 @@ export function watchAbility(options: {
     });
   };
   const prove = (): void => {
-    published++;
     unprovenAtMs = undefined;
+    // Who is not elected has nothing to prove.
     if (provenAtMs === undefined) return;
     provenAtMs = clock.monotonic();
     renewLater();
+    // All others hear of each: no more often than they need to.
+    if (provenAtMs - toldAtMs < publishMs / 6) return;
+    toldAtMs = provenAtMs;
+    published++;
   };
 
   return {
@@ -126,6 +132,7 @@ export function watchAbility(options: {
     elected: (now) => {
       if (now === (provenAtMs !== undefined)) return;
       provenAtMs = now ? clock.monotonic() : undefined;
+      toldAtMs = -Infinity;
       renewLater();
     },
     close: () => {
