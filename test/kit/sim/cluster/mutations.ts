@@ -90,7 +90,10 @@ export const mutations: readonly Mutation[] = [
           const known = new Map<string, ClusterRecord>();
           return over(mesh, {
             members: () =>
-              mesh.members().map(({ node }) => ({ node, state: 'alive', heardAtMs: host.runtime.clock.monotonic() })),
+              mesh.members().map((member) => {
+                const heardAtMs = host.runtime.clock.monotonic();
+                return { ...member, state: 'alive' as const, heardAtMs };
+              }),
             records: (kind) => {
               for (const record of mesh.records(kind)) known.set(`${kind} ${record.node}`, record);
               return [...known].flatMap(([key, record]) => (key.startsWith(`${kind} `) ? [record] : []));
