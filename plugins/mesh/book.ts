@@ -8,6 +8,7 @@ import { Entries, later, replaces, type Entry } from './entries.ts';
 import { maximumInlineBytes, type Death, type EntryKey, type Message } from './message.ts';
 import type { Members } from './members.ts';
 import {
+  admittedNode,
   hashOf,
   isEndpoint,
   isKind,
@@ -70,9 +71,9 @@ export class Book {
 
   /** Puts the roster's entries among the others. */
   rosterChanged(): void {
-    for (const node of this.roster.nodes()) this.#keep(rosterEntry(node, '+'));
+    for (const admission of this.roster.admissions()) this.#keep(rosterEntry(admittedNode(admission), '+'));
     for (const { node } of this.roster.removals()) {
-      for (const { kind } of this.entries.of(node)) this.entries.delete(node, kind);
+      for (const { kind } of this.entries.of(node)) if (kind !== '+') this.entries.delete(node, kind);
       this.#keep(rosterEntry(node, '-'));
     }
   }
@@ -195,7 +196,7 @@ export class Book {
   lacks(key: EntryKey): boolean {
     const { node, kind } = key;
     if (node === this.self) return kind === '!' || (kind === presenceKind && key.incarnation > this.incarnation);
-    if (kind === '+') return !this.roster.isMember(node) && !this.roster.isRemoved(node);
+    if (kind === '+') return this.roster.admission(node) === undefined;
     if (kind === '-') return !this.roster.isRemoved(node);
     if (kind === '!') return this.isNews(key);
     const known = this.entries.get(node, kind);

@@ -90,10 +90,12 @@ export class MemberRoster {
     return [...this.#removals.values()];
   }
 
-  /** The signer must be the founder itself, or admitted before: the first admission of a node stays. */
+  /**
+   * The signer must be the founder itself, or admitted before: the first admission of a node stays. That of a removed node is kept too:
+   * it does not let the node in, but whoever it had admitted has a signer, in whatever order the two are heard of.
+   */
   admit(admission: Admission): Taken {
     const node = admittedNode(admission);
-    if (this.#removals.has(node)) return 'refused';
     const known = this.#entries.get(node);
     if (known !== undefined) return 'known';
     const admittedBy = nodeIdOf(admission.signer);

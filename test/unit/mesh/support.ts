@@ -1,5 +1,6 @@
 /** Sessions without a mesh: nodes on a memory bus that say texts to each other. */
-import type { ClusterSecrets, NodeIdentity } from '../../../core/engine/index.ts';
+import type { ClusterSecrets, NodeIdentity, NodePublicKeys } from '../../../core/engine/index.ts';
+import type { SessionPeer } from '../../../plugins/mesh/session/model.ts';
 import { Sessions } from '../../../plugins/mesh/session/sessions.ts';
 import {
   createMemoryBus,
@@ -31,6 +32,8 @@ export interface Speaker {
   admit(other: Speaker): void;
   expel(other: Speaker): void;
   say(to: Speaker, text: string): void;
+  /** Admits a node that is no speaker. */
+  meet(node: string, keys: NodePublicKeys, name: string): void;
   /** Hears every datagram that comes, too. */
   tap(listener: (datagram: Uint8Array) => void): void;
   stop(): void;
@@ -40,10 +43,16 @@ export function makeSessions(
   clock: VirtualClock,
   bus: MemoryBus,
   name: string,
-  options: { incarnation?: number; secret?: number; cluster?: string } = {},
+  options: {
+    incarnation?: number;
+    secret?: number;
+    cluster?: string;
+    identity?: NodeIdentity;
+    secrets?: ClusterSecrets;
+  } = {},
 ): Speaker {
   const random = createSeededRandom(`speaker ${name}`);
-  const genuine = testIdentity(random);
+  const genuine = options.identity ?? testIdentity(random);
   let agreed = 0;
   const identity: NodeIdentity = {
     ...genuine,
@@ -52,9 +61,11 @@ export function makeSessions(
       return genuine.agree(key);
     },
   };
-  const secrets = testSecrets({ generation: 1, secret: new Uint8Array(32).fill(options.secret ?? 1) });
+  const secrets =
+    options.secrets ?? testSecrets({ generation: 1, secret: new Uint8Array(32).fill(options.secret ?? 1) });
   const { transport, join } = joinMemoryBus(bus, name);
   const known = new Map<string, Speaker>();
+  const met = new Map<string, SessionPeer>();
   const heard: string[] = [];
   const echoes: Speaker['echoes'] = [];
   let { incarnation = 1 } = options;
@@ -68,7 +79,8 @@ export function makeSessions(
     incarnation: () => incarnation,
     peer: (node) => {
       const other = known.get(node);
-      return other && { node, keys: other.identity.keys, endpoints: [`memory:${other.name}`] };
+      if (other === undefined) return met.get(node);
+      return { node, keys: other.identity.keys, endpoints: [`memory:${other.name}`] };
     },
     nodeOf: (key) =>
       [...known.values()].find((other) => Buffer.compare(other.identity.keys.agreement, key) === 0)?.node,
@@ -99,6 +111,7 @@ export function makeSessions(
       known.delete(other.node);
       sessions.end(other.node);
     },
+    meet: (node, keys, peer) => void met.set(node, { node, keys, endpoints: [`memory:${peer}`] }),
     say: (to, text) => sessions.send(to.node, Buffer.from(text)),
     tap: (listener) => void transport.onMessage((_from, bytes) => listener(bytes)),
     stop: () => {
