@@ -69,8 +69,12 @@ export async function firstLine(
 
 /** How many descriptors HSDirs have refused so far because they had one of a higher revision. */
 export async function refusals({ store }: Runtime, { hsdirLog }: Cluster): Promise<number> {
-  const text = Buffer.from((await store.read(hsdirLog)) ?? []).toString('latin1');
-  return text.match(/Descriptor revision counter in cache is greater/gi)?.length ?? 0;
+  return countRefusals(Buffer.from((await store.read(hsdirLog)) ?? []).toString('latin1'));
+}
+
+/** Refusals in an HSDir's log, in C tor's words (hs_cache.c). */
+export function countRefusals(log: string): number {
+  return log.match(/Descriptor revision counter in our cache is greater or equal/g)?.length ?? 0;
 }
 
 /** The revision of the master's descriptor at each HSDir that answers, by its fingerprint. */
