@@ -9,6 +9,7 @@ import { registerMatrix } from './commands/matrix.ts';
 import { registerPeer } from './commands/peer.ts';
 import { registerRun } from './commands/run.ts';
 import { registerStatus } from './commands/status.ts';
+import { registerPanic } from './commands/panic.ts';
 import { registerStepDown } from './commands/step-down.ts';
 import { registerVault } from './commands/vault.ts';
 import { runProgram } from './program.ts';
@@ -19,6 +20,7 @@ process.exitCode = await runProgram({
     registerJoin,
     registerRun,
     registerStatus,
+    registerPanic,
     registerStepDown,
     registerPeer,
     registerVault,

@@ -48,6 +48,8 @@ export interface StartOptions {
   readonly election?: AnyPlugin;
   /** More shipped plugins, by name, and tables of the configuration. */
   readonly add?: readonly string[];
+  /** Plugins of the test's own; each replaces one of its name. */
+  readonly more?: readonly AnyPlugin[];
   readonly tables?: Readonly<Record<string, Readonly<Record<string, unknown>>>>;
 }
 
@@ -119,7 +121,7 @@ export async function startServiceCluster(
   }
 
   const start: ServiceCluster['start'] = async (name, options = {}) => {
-    const { state = false, election, add = [], tables = {} } = options;
+    const { state = false, election, add = [], tables = {}, more = [] } = options;
     let tor = tors.get(name);
     if (tor === undefined) {
       tor = await clock.runFor(network.addTor({ name }), 10_000);
@@ -141,7 +143,8 @@ export async function startServiceCluster(
       preset,
     );
     const others = resolved.plugins.filter(
-      ({ name: plugin }) => election === undefined || !plugin.startsWith('election/'),
+      ({ name: plugin }) =>
+        (election === undefined || !plugin.startsWith('election/')) && more.every((own) => own.name !== plugin),
     );
     const life = random.fork(`${name} ${clock.monotonic()}`);
     const engine = createNode(
@@ -151,6 +154,7 @@ export async function startServiceCluster(
           ...others,
           ...(election === undefined ? [] : [election]),
           ...members.plugins(name),
+          ...more,
           memoryTransport(bus, name),
         ],
       },

@@ -3,6 +3,7 @@
  * client fetches the descriptor, verifies it and reaches every head; a head dies and the descriptor changes. Each claim is
  * checked from outside, by a client's tor. Enter at `runLab`.
  */
+import { presetPlugins } from '../../../core/config/preset.ts';
 import { resolveConfig, type Shipped } from '../../../core/config/index.ts';
 import { createNode } from '../../../core/cli/node.ts';
 import { electionContract, type AnyPlugin, type Engine, type TorClient } from '../../../core/engine/index.ts';
@@ -219,14 +220,28 @@ class Lab {
       master: { identity_key_path: keyPath },
       tor: { ...settings.tor, control: formatEndpoint(tor.control) },
       heads: { ...settings.heads, target: formatEndpoint(site.endpoint) },
-      election: { ...settings.election, priority: 10 * (this.nodes.length + 1) },
       plugins: { remove: ['heads/registry'], add: ['mesh'] },
+      ...this.tablesOf(preset),
     };
     const loaded = { file: undefined, directory: this.options.directory, value };
     const resolved = await resolveConfig(loaded, shipped, preset);
     const plugins = [...resolved.plugins, ...members.plugins(name), ...this.options.cluster()];
     const engine = createNode({ ...resolved, plugins }, { ...runtime, log: runtime.log.child({ node: name }) });
     await this.launch({ name, tor, site, engine });
+  }
+
+  /** Settings that only some presets know: who publishes is to be known, and the story reaches every head. */
+  private tablesOf(preset: string): Record<string, unknown> {
+    const { shipped, settings = {} } = this.options;
+    const chosen = shipped.presets.get(preset);
+    const has = (name: string): boolean =>
+      chosen !== undefined && presetPlugins(chosen).some((plugin) => plugin.name === name);
+    return {
+      ...(has('election/priority')
+        ? { election: { ...settings.election, priority: 10 * (this.nodes.length + 1) } }
+        : {}),
+      ...(has('hydra') ? { hydra: { spares: 0, ...settings.hydra } } : {}),
+    };
   }
 
   private async launch(node: Omit<LabNode, 'last'>): Promise<void> {
