@@ -1,6 +1,5 @@
 /** `chimera panic on|off`: rotate everything, by hand, for a bounded time. */
 import { Argument, InvalidArgumentError } from 'commander';
-import type { Json } from '../../engine/index.ts';
 import { ChimeraError } from '../../errors.ts';
 import { addNodeOptions, nodeOf, type NodeOptions } from '../admin.ts';
 import type { RegisterCommand } from '../context.ts';
@@ -32,6 +31,11 @@ export const registerPanic: RegisterCommand = (program, context) => {
       .option('--yes', 'do not ask'),
   ).addOption(jsonOption());
   addExample(command, 'chimera panic on --for 2h --config /etc/chimera/chimera.toml');
+  interface PanicAnswer {
+    readonly on: boolean;
+    readonly leftSecs: number;
+    readonly everySecs: number;
+  }
   interface Options extends NodeOptions {
     readonly json?: true;
     readonly yes?: true;
@@ -45,12 +49,10 @@ export const registerPanic: RegisterCommand = (program, context) => {
       });
     }
     const args = { on: state === 'on', ...(forSecs === undefined ? {} : { forSecs }) };
-    const result = (await ask('panic', args)) as { readonly [key: string]: Json };
+    const result = (await ask('panic', args)) as unknown as PanicAnswer;
     if (json) context.output.json(result);
-    else if (result.on === true) {
-      context.output.line(
-        `panic mode is on for ${String(result.leftSecs)} s, a turn every ${String(result.everySecs)} s`,
-      );
+    else if (result.on) {
+      context.output.line(`panic mode is on for ${result.leftSecs} s, a turn every ${result.everySecs} s`);
     } else context.output.line('panic mode is off');
   });
 };
