@@ -24,7 +24,6 @@ import publish from './publish/index.ts';
 import repair from './repair/index.ts';
 import restrictedDiscovery from './restricted-discovery/index.ts';
 import revocation from './revocation/index.ts';
-import roulette from './roulette/index.ts';
 import schedule from './schedule/index.ts';
 import siege from './siege/index.ts';
 import signerFile from './signer/file/index.ts';
@@ -60,7 +59,6 @@ const all: readonly AnyPlugin[] = [
   repair,
   restrictedDiscovery,
   revocation,
-  roulette,
   schedule,
   siege,
   signerFile,

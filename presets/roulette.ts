@@ -4,7 +4,8 @@
  */
 import { definePreset } from '../core/config/preset.ts';
 import electionTimeHash from '../plugins/election/time-hash/index.ts';
-import roulette from '../plugins/roulette/index.ts';
+import { roulettePlugin } from '../plugins/roulette/index.ts';
+import { rouletteStrategy } from '../strategies/roulette.ts';
 import hydra from './hydra.ts';
 
 export default definePreset({
@@ -12,7 +13,7 @@ export default definePreset({
   summary: 'As hydra, with panic mode: while it is on, other heads and another publisher every ten minutes.',
   from: hydra,
   without: ['election/priority'],
-  plugins: [electionTimeHash, roulette],
+  plugins: [electionTimeHash, roulettePlugin(rouletteStrategy)],
   defaults: {
     election: { rotate: 'panic' },
     // Longer than a head is out: nobody who holds the descriptor of an earlier turn is refused.

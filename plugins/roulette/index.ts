@@ -2,15 +2,14 @@
  * roulette: panic mode. While the operator says so, another set of heads is live every few minutes, and (with election/time-hash)
  * another node publishes. By hand only, with a warning, and it ends by itself.
  *
- *   panic.ts what the cluster agrees on, pure · strategies/roulette.ts which heads, pure
+ *   panic.ts what the cluster agrees on, pure · which heads: a strategy, pure
  */
 import * as v from 'valibot';
 import { integer } from '../../core/config/schema.ts';
-import { adminContract, definePlugin, meshContract, type Json } from '../../core/engine/index.ts';
+import { adminContract, definePlugin, meshContract, type AnyPlugin, type Json } from '../../core/engine/index.ts';
 import { ChimeraError } from '../../core/errors.ts';
-import { rotateStages } from '../../core/pipeline/index.ts';
+import { rotateStages, type StrategyDefinition } from '../../core/pipeline/index.ts';
 import type { Timer } from '../../core/runtime/index.ts';
-import { rouletteStrategy } from '../../strategies/roulette.ts';
 import { calm, commanded, encodePanic, heard, panicKind, passed } from './panic.ts';
 
 export { calm, commanded, encodePanic, heard, passed, type Panic } from './panic.ts';
@@ -39,88 +38,96 @@ export type RouletteOptions = v.InferOutput<typeof options>;
 
 const name = 'roulette';
 
-export const roulette = definePlugin<RouletteOptions>({
-  name,
-  summary: 'Panic mode, by hand: another set of heads every few minutes.',
-  wants: [meshContract, adminContract],
-  section: name,
-  options,
-  apply(host, settings) {
-    const { clock, random } = host.runtime;
-    const mesh = host.want(meshContract);
-    const longestMs = settings.limit_secs * 1_000;
-    let panic = calm;
-    let turn: Timer | undefined;
-    let end: Timer | undefined;
-    let why = '';
+/** What it asks of a strategy that turns. */
+export interface TurnOptions {
+  readonly live_heads: number;
+  readonly every_secs: number;
+  readonly jitter_secs: number;
+}
 
-    const become = (next: typeof panic, tell: boolean): void => {
-      if (next === panic) return;
-      const was = panic.on;
-      panic = next;
-      end?.cancel();
-      if (panic.on)
-        end = clock.after(panic.untilMs - clock.monotonic(), () => become(passed(panic, clock.monotonic()), false));
-      if (tell) mesh?.publish(panicKind, encodePanic(panic, clock.monotonic()));
-      if (was === panic.on) return;
-      if (!panic.on) turn?.cancel();
-      host.log.warn(panic.on ? 'panic mode is on' : 'panic mode is off', {
-        forSecs: panic.on ? Math.round((panic.untilMs - clock.monotonic()) / 1_000) : 0,
-      });
-      host.signal('panic', { on: panic.on });
-    };
+/** Makes the plugin of a pure strategy that takes heads in turns by seed and time, as strategies/roulette.ts. */
+export const roulettePlugin = (wheel: StrategyDefinition<TurnOptions, null>): AnyPlugin =>
+  definePlugin<RouletteOptions>({
+    name,
+    summary: 'Panic mode, by hand: another set of heads every few minutes.',
+    wants: [meshContract, adminContract],
+    section: name,
+    options,
+    apply(host, settings) {
+      const { clock, random } = host.runtime;
+      const mesh = host.want(meshContract);
+      const longestMs = settings.limit_secs * 1_000;
+      let panic = calm;
+      let turn: Timer | undefined;
+      let end: Timer | undefined;
+      let why = '';
 
-    host.hooks.rotate.tap({ name, stage: rotateStages.panic }, (view) => {
-      if (!panic.on) return undefined;
-      const { every_secs, jitter_secs } = settings;
-      const live_heads = settings.live_heads ?? Math.ceil(view.heads.length / 2);
-      const strategy = rouletteStrategy.create({ live_heads, every_secs, jitter_secs });
-      const { rotation, nextMs } = strategy.decide(view, strategy.initial() as null, random);
-      turn?.cancel();
-      if (nextMs !== undefined) turn = clock.after(nextMs, () => host.signal('tick', { why: 'the roulette turns' }));
-      why = rotation.why;
-      return { ...rotation, why: `panic: ${rotation.why}` };
-    });
-
-    host.want(adminContract)?.command({
-      name: 'panic',
-      summary: 'Turns panic mode on or off in the whole cluster.',
-      run: async (args, say): Promise<Json> => {
-        const { on, forSecs = settings.limit_secs } = args;
-        const seconds = Number(forSecs);
-        if (typeof on !== 'boolean' || !Number.isInteger(seconds) || seconds < 1 || seconds > settings.limit_secs) {
-          throw new ChimeraError('ADMIN_COMMAND', 'panic takes on or off, and a number of seconds', {
-            remedy: `from 1 to ${settings.limit_secs}, the limit that roulette.limit_secs sets`,
-          });
-        }
-        const now = clock.monotonic();
-        become(commanded(panic, on, now, seconds * 1_000), true);
-        say(on ? `panic mode is on for ${seconds} s` : 'panic mode is off');
-        return { on: panic.on, leftSecs: panic.on ? seconds : 0, everySecs: settings.every_secs };
-      },
-    });
-    host.want(adminContract)?.status('panic', () => ({
-      on: panic.on,
-      leftSecs: panic.on ? Math.max(0, Math.round((panic.untilMs - clock.monotonic()) / 1_000)) : 0,
-      turn: panic.on ? why : null,
-    }));
-
-    host.hooks.start.tap(name, () => {
-      host.defer(() => {
-        turn?.cancel();
+      const become = (next: typeof panic, tell: boolean): void => {
+        if (next === panic) return;
+        const was = panic.on;
+        panic = next;
         end?.cancel();
-      });
-      if (mesh === undefined) return;
-      const look = (node: string): void => {
-        const record = mesh.records(panicKind).find((known) => known.node === node);
-        if (record !== undefined) become(heard(panic, record.value, clock.monotonic(), longestMs), false);
+        if (panic.on)
+          end = clock.after(panic.untilMs - clock.monotonic(), () => become(passed(panic, clock.monotonic()), false));
+        if (tell) mesh?.publish(panicKind, encodePanic(panic, clock.monotonic()));
+        if (was === panic.on) return;
+        if (!panic.on) turn?.cancel();
+        host.log.warn(panic.on ? 'panic mode is on' : 'panic mode is off', {
+          forSecs: panic.on ? Math.round((panic.untilMs - clock.monotonic()) / 1_000) : 0,
+        });
+        host.signal('panic', { on: panic.on });
       };
-      host.defer(
-        mesh.onChange((change) => {
-          if (change.node !== host.node && change.what === 'record' && change.kind === panicKind) look(change.node);
-        }),
-      );
-    });
-  },
-});
-export default roulette;
+
+      host.hooks.rotate.tap({ name, stage: rotateStages.panic }, (view) => {
+        if (!panic.on) return undefined;
+        const { every_secs, jitter_secs } = settings;
+        const live_heads = settings.live_heads ?? Math.ceil(view.heads.length / 2);
+        const strategy = wheel.create({ live_heads, every_secs, jitter_secs });
+        const { rotation, nextMs } = strategy.decide(view, strategy.initial(), random);
+        turn?.cancel();
+        if (nextMs !== undefined) turn = clock.after(nextMs, () => host.signal('tick', { why: 'the roulette turns' }));
+        why = rotation.why;
+        return { ...rotation, why: `panic: ${rotation.why}` };
+      });
+
+      host.want(adminContract)?.command({
+        name: 'panic',
+        summary: 'Turns panic mode on or off in the whole cluster.',
+        run: async (args, say): Promise<Json> => {
+          const { on, forSecs = settings.limit_secs } = args;
+          const seconds = Number(forSecs);
+          if (typeof on !== 'boolean' || !Number.isInteger(seconds) || seconds < 1 || seconds > settings.limit_secs) {
+            throw new ChimeraError('ADMIN_COMMAND', 'panic takes on or off, and a number of seconds', {
+              remedy: `from 1 to ${settings.limit_secs}, the limit that roulette.limit_secs sets`,
+            });
+          }
+          const now = clock.monotonic();
+          become(commanded(panic, on, now, seconds * 1_000), true);
+          say(on ? `panic mode is on for ${seconds} s` : 'panic mode is off');
+          return { on: panic.on, leftSecs: panic.on ? seconds : 0, everySecs: settings.every_secs };
+        },
+      });
+      host.want(adminContract)?.status('panic', () => ({
+        on: panic.on,
+        leftSecs: panic.on ? Math.max(0, Math.round((panic.untilMs - clock.monotonic()) / 1_000)) : 0,
+        turn: panic.on ? why : null,
+      }));
+
+      host.hooks.start.tap(name, () => {
+        host.defer(() => {
+          turn?.cancel();
+          end?.cancel();
+        });
+        if (mesh === undefined) return;
+        const look = (node: string): void => {
+          const record = mesh.records(panicKind).find((known) => known.node === node);
+          if (record !== undefined) become(heard(panic, record.value, clock.monotonic(), longestMs), false);
+        };
+        host.defer(
+          mesh.onChange((change) => {
+            if (change.node !== host.node && change.what === 'record' && change.kind === panicKind) look(change.node);
+          }),
+        );
+      });
+    },
+  });

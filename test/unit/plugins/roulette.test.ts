@@ -8,8 +8,19 @@ import {
   type MeshChange,
 } from '../../../core/engine/index.ts';
 import type { Candidate, HeadView, View } from '../../../core/pipeline/index.ts';
-import roulette, { calm, commanded, encodePanic, heard, passed, type Panic } from '../../../plugins/roulette/index.ts';
+import { rouletteStrategy } from '../../../strategies/roulette.ts';
+import {
+  roulettePlugin,
+  calm,
+  commanded,
+  encodePanic,
+  heard,
+  passed,
+  type Panic,
+} from '../../../plugins/roulette/index.ts';
 import { createBareHost } from './support.ts';
+
+const roulette = roulettePlugin(rouletteStrategy);
 
 const view = (nowMs: number): View => ({
   nowMs,
