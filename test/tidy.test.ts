@@ -132,7 +132,7 @@ describe('plugins', () => {
       .filter((path) => /^plugins\/.+\/index\.ts$/.test(path))
       .filter((path) => /definePlugin|headsPlugin\(|electionPlugin\(|: AnyPlugin/.test(read(path)))
       .map((path) => dirname(path).slice('plugins/'.length));
-    const factories = new Set(['strategy', 'heads', 'election', 'transport/memory']);
+    const factories = new Set(['strategy', 'roulette', 'heads', 'election', 'transport/memory']);
     expect(folders.filter((name) => !plugins.has(name) && !factories.has(name))).toEqual([]);
   });
 
