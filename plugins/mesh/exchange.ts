@@ -19,7 +19,7 @@ import { maximumContentBytes } from './session/datagram.ts';
 import { Bucket } from './session/flood.ts';
 
 /** News take at most so much of a ping, an ack or a lease. */
-export const maximumNewsBytes = 500;
+export const maximumNewsBytes = 260;
 export const maximumNews = 256;
 /** Datagrams of listings in one round. */
 const maximumListings = 4;
@@ -56,7 +56,13 @@ export class Exchange {
   spread(key: string, message: Message, size: number): void {
     this.#news.delete(key);
     if (this.#news.size >= maximumNews) this.#news.delete(this.#news.keys().next().value as string);
-    this.#news.set(key, { encoded: encodeMessage(message), message, left: Math.ceil(3 * Math.log2(size + 2)) });
+    // As many rounds as a rumour needs to reach everybody; the digests find whom it missed.
+    const left = Math.ceil(Math.log2(size + 2)) + 1;
+    const whole = encodeMessage(message);
+    const fits = whole.length <= maximumNewsBytes - digestBytes - messageHeaderBytes;
+    // Without its value a record is short enough; who lacks it pulls that.
+    const told: Message = !fits && message.type === 'record' ? { ...message, value: undefined } : message;
+    this.#news.set(key, { encoded: fits ? whole : encodeMessage(told), message: told, left });
   }
 
   /** The digest, and news as they fit. */

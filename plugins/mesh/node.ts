@@ -167,6 +167,7 @@ export function createMeshNode(options: {
   const prober: Prober = new Prober(
     {
       neighbours: () => overlay.neighbours,
+      size: () => overlay.size,
       missing: () => roster.nodes().filter((node) => node !== self && (members.get(node)?.state ?? 'dead') === 'dead'),
       helpers: () => overlay.neighbours.filter((node) => members.get(node)?.state === 'alive' && sessions.has(node)),
       leaders: () => members.peers().filter(({ leading, state }) => leading && state !== 'dead'),
@@ -335,7 +336,6 @@ export function createMeshNode(options: {
       // One after another: the last words of a node count before it is gone.
       tell();
     }
-    tell();
   };
   const clocksAsked = new Map<string, number>();
   const askClock = (node: string, now: number): void => {

@@ -32,6 +32,8 @@ const freshMs = 600;
 export interface ProberHost {
   /** Neighbours that are there, in no order. */
   neighbours(): readonly string[];
+  /** How many nodes are there, this one included. */
+  size(): number;
   /** Members that are there and not neighbours or dead, or never heard: asked now and then, so that a cut heals. */
   missing(): readonly string[];
   /** Others that could help, with whom there is a session. */
@@ -168,7 +170,7 @@ export class Prober {
       this.ping(node);
     }
     // A small cluster can afford to look more often.
-    const intervalMs = Math.min(1, 0.54 + 0.046 * (neighbours.length + 1)) * this.#settings.probeIntervalMs;
+    const intervalMs = Math.min(1, 0.54 + 0.046 * this.#host.size()) * this.#settings.probeIntervalMs;
     this.#tickTimer = this.#clock.after(jittered(this.#random, intervalMs, 0.1), () => this.#tick());
   }
 
