@@ -142,8 +142,11 @@ export function createVoice(options: {
     },
     leave: () => {
       leaving = true;
-      // All that is small, whether it is known or not: of datagrams on their way the last may arrive first.
-      for (const [kind, { bytes }] of said) if (bytes.length <= maximumInlineBytes) fresh.add(kind);
+      // All that is small, whether it is known or not, the smallest next to the presence: of datagrams on their way the last may
+      // arrive first, and what is said of a node that has left is no longer listened to.
+      const small = [...said].filter(([, { bytes }]) => bytes.length <= maximumInlineBytes);
+      fresh.clear();
+      for (const [kind] of small.sort(([, a], [, b]) => b.bytes.length - a.bytes.length)) fresh.add(kind);
       fresh.delete(presenceKind);
       fresh.add(presenceKind);
       say();

@@ -67,7 +67,8 @@ describe.each([3, 5])('%i nodes', (count) => {
     await cluster.stop(cluster.elected()[0] as ServiceNode);
     expect(await succeeded(cluster, 0)).toBeLessThan(1_000);
     expect(cluster.elected().map(term)).toEqual([['b', 1]]);
-    expect(cluster.elected()[0]?.results.at(-1)?.heads).toHaveLength(count - 1);
+    // It hands over before it sheds its heads, so that there is no gap: the successor may have published them once more.
+    await cluster.published(2_000, { heads: count - 1 });
     expect(cluster.heldEpochs()).toEqual([1]);
     fenced(cluster);
     await cluster.end();
