@@ -92,11 +92,13 @@ export function headsPlugin(definition: {
           excluded.delete(head);
           tell();
           await alone(one.tor, () => remove(one));
+          await host.want(proxyContract)?.retire(head);
         },
       });
 
       host.hooks.start.tap(name, () => {
         const tors = host.need(torContract);
+        const proxy = host.want(proxyContract);
         const registry = host.need(headRegistryContract);
         const mode = definition.mode(host);
         clients =
@@ -114,7 +116,8 @@ export function headsPlugin(definition: {
             tell();
           };
           const { runtime, log, node } = host;
-          const its = createHead({ node, head, tor, options, mode, runtime, log, changed });
+          const front = proxy && ((target: string) => proxy.front(head, target));
+          const its = createHead({ node, head, tor, options, mode, runtime, log, changed, ...(front && { front }) });
           const one: Running = { name: head, tor, head: its, ...(end === undefined ? {} : { end }) };
           running.push(one);
           host.background((signal) => its.run(end === undefined ? signal : AbortSignal.any([signal, end.signal])));

@@ -9,7 +9,7 @@ import * as v from 'valibot';
 import { integer, nonEmpty } from '../../core/config/schema.ts';
 import { definePlugin, proxyContract, type DoorAnswer, type Front } from '../../core/engine/index.ts';
 import { ChimeraError, messageOf } from '../../core/errors.ts';
-import { formatEndpoint, parseEndpoint, type Endpoint } from '../../core/runtime/index.ts';
+import { formatEndpoint, parseEndpoint, type Endpoint, type Listener } from '../../core/runtime/index.ts';
 import { createCircuitTable } from './circuits.ts';
 import { createDoor } from './door.ts';
 import { splice } from './splice.ts';
@@ -46,6 +46,7 @@ export const proxy = definePlugin<v.InferOutput<typeof options>>({
   apply(host, { listen_host, protocol, pass_proxy_line, max_streams, max_circuits }) {
     const { clock, net } = host.runtime;
     const fronts = new Map<string, Promise<Front>>();
+    const listeners = new Map<string, Set<Listener>>();
     const circuits = createCircuitTable(() => clock.monotonic(), max_circuits);
     let answer: DoorAnswer | undefined;
     let open = 0;
@@ -74,7 +75,7 @@ export const proxy = definePlugin<v.InferOutput<typeof options>>({
             stream.destroy();
           });
         });
-        host.defer(() => listener.close());
+        listeners.set(head, (listeners.get(head) ?? new Set()).add(listener));
         return {
           target: formatEndpoint(listener.endpoint),
           settings: [['HiddenServiceExportCircuitID', 'haproxy']],
@@ -87,6 +88,9 @@ export const proxy = definePlugin<v.InferOutput<typeof options>>({
       }
     };
 
+    host.defer(async () => {
+      await Promise.all([...listeners.values()].flatMap((ofHead) => [...ofHead].map((listener) => listener.close())));
+    });
     host.give(proxyContract, {
       front: (head, target) => {
         const key = `${head}\n${target}`;
@@ -97,6 +101,12 @@ export const proxy = definePlugin<v.InferOutput<typeof options>>({
           front.catch(() => fronts.delete(key));
         }
         return front;
+      },
+      retire: async (head) => {
+        for (const key of fronts.keys()) if (key.startsWith(`${head}\n`)) fronts.delete(key);
+        const closing = [...(listeners.get(head) ?? [])];
+        listeners.delete(head);
+        await Promise.all(closing.map((listener) => listener.close()));
       },
       circuits: () => circuits.all(),
       cut: (circuit) => circuits.cut(circuit),

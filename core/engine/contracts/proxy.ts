@@ -30,6 +30,8 @@ export type DoorAnswer = (selector: string, body: Uint8Array, signal: AbortSigna
 export interface Proxy {
   /** Opens the front of a head's target; the same one again for the same two. Rejects with PROXY_LISTEN. */
   front(head: string, target: string): Promise<Front>;
+  /** Closes the fronts of a head that is gone for good, and what still comes over them. */
+  retire(head: string): Promise<void>;
   /** The circuits known: those with open streams, and lately others. Bounded. */
   circuits(): readonly CircuitTraffic[];
   /** Ends every stream of a circuit; how many there were. tor itself still has the circuit. */

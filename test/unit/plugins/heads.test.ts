@@ -3,6 +3,7 @@ import {
   headRegistryContract,
   masterContract,
   masterKeyContract,
+  proxyContract,
   torContract,
   type AnyPlugin,
 } from '../../../core/engine/index.ts';
@@ -111,6 +112,29 @@ describe('set up', () => {
     expect(s.found.get(own)).toEqual({ ob_config: `MasterOnionAddress ${address}.onion\n` });
     expect(setConfs(s.tor)).toHaveLength(1);
     expect(s.tor.conf.get('PublishHidServDescriptors')).toBe('1');
+  });
+
+  test('a proxy stands before the target: the virtual port leads there, with the options that it asks for', async () => {
+    const s = await stage({ settings: { target: 8443, torrc: { HiddenServiceMaxStreams: '100' } } });
+    const asked: string[][] = [];
+    s.provide(proxyContract, {
+      front: async (head, target) => {
+        asked.push([head, target]);
+        return { target: '127.0.0.1:4711', settings: [['HiddenServiceExportCircuitID', 'haproxy']] };
+      },
+      retire: async () => undefined,
+      circuits: () => [],
+      cut: () => 0,
+      door: () => undefined,
+    });
+    await s.start();
+    await s.clock.advance(10);
+    expect(asked).toEqual([['one/1', '8443']]);
+    expect(s.tor.services).toContainEqual(['HiddenServicePort', '80 127.0.0.1:4711']);
+    expect(s.tor.services.slice(-2)).toEqual([
+      ['HiddenServiceExportCircuitID', 'haproxy'],
+      ['HiddenServiceMaxStreams', '100'],
+    ]);
   });
 
   test('with more of torrc’s own words, in a directory of the operator’s choice', async () => {

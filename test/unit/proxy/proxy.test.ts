@@ -91,6 +91,18 @@ describe('the proxy', () => {
     expect(service.cut('nobody')).toBe(0);
   });
 
+  test('a head that is gone takes its front with it; a new one has another', async () => {
+    const { port } = await target();
+    const { service, front, at } = await start(port);
+    await service.retire('one/2');
+    const stream = await open(at);
+    stream.write(line() + get);
+    await some(stream, 10);
+    await service.retire('one/1');
+    await expect(systemNet.connect(at)).rejects.toThrow('ECONNREFUSED');
+    expect((await service.front('one/1', String(port))).target).not.toBe(front.target);
+  });
+
   test('what is not HTTP passes at once, and a target may speak first', async () => {
     const server = createServer((socket) => {
       socket.on('error', () => undefined);
