@@ -38,7 +38,7 @@ const number = (minimum: number, maximum: number, what: string) =>
 
 const options = v.strictObject({
   /** How often a head's figures are looked at. */
-  sample_interval_ms: v.optional(integer(250, 10_000), 1_000),
+  sample_interval_ms: v.optional(integer(250, 10_000), 500),
   /** Introductions per second below which nothing is a siege. */
   floor_per_second: v.optional(number(0.1, 10_000, 'must be a number from 0.1 to 10,000'), 5),
   /** How many times the usual rate is a siege … */
