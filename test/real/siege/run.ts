@@ -39,7 +39,7 @@ export interface SiegeRunOptions {
   readonly floodSecs: number;
   readonly floodPerSecond: number;
   readonly graceSecs: number;
-  tell(text: string): void;
+  readonly tell: (text: string) => void;
 }
 
 export interface SiegeRunReport {
