@@ -9,7 +9,8 @@ export interface RotationMoment {
 type Action =
   | { readonly kind: 'wait'; readonly ms: number }
   | { readonly kind: 'join' | 'leave' | 'renew'; readonly at: number }
-  | { readonly kind: 'siege'; readonly at: number; readonly level: number };
+  | { readonly kind: 'siege'; readonly at: number; readonly level: number }
+  | { readonly kind: 'siege of all'; readonly level: number };
 
 const at = fc.nat(30);
 const action: fc.Arbitrary<Action> = fc.oneof(
@@ -19,6 +20,7 @@ const action: fc.Arbitrary<Action> = fc.oneof(
   },
   fc.record({ kind: fc.constantFrom('join' as const, 'leave' as const, 'renew' as const), at }),
   fc.record({ kind: fc.constant('siege' as const), at, level: fc.constantFrom(0, 0, 0.5, 1, 4) }),
+  fc.record({ kind: fc.constant('siege of all' as const), level: fc.constantFrom(1, 4) }),
 );
 
 /** At least one moment; every view has a head, and every head a point. */
@@ -45,6 +47,9 @@ export function arbitraryRotationStory(): fc.Arbitrary<RotationMoment[]> {
 
 function after(view: View, one: Action, number: number, pointsPerHead: number): View {
   if (one.kind === 'wait') return { ...view, nowMs: view.nowMs + one.ms };
+  if (one.kind === 'siege of all') {
+    return { ...view, heads: view.heads.map((head) => ({ ...head, siege: one.level })) };
+  }
   const index = one.at % view.heads.length;
   const change = (to: (head: HeadView) => HeadView): View => ({
     ...view,
