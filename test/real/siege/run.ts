@@ -209,7 +209,7 @@ export async function runSiege(options: SiegeRunOptions): Promise<SiegeRunReport
 
     for (const name of names.slice(1)) await startNode(name);
     const wanted = preset === 'hydra' ? 3 : 4;
-    await until('all heads', 60_000, () => confirmed(({ introPoints }) => introPoints >= 2 * wanted) !== undefined);
+    await until('all heads', 60_000, () => confirmed(({ heads }) => heads.length >= wanted) !== undefined);
     const honest = await Promise.all(honestTors.map(visitorOf));
     await clock.sleep(5_000);
 
