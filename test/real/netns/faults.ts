@@ -111,10 +111,14 @@ export async function inflict(runtime: Runtime, cluster: Cluster, fault: FaultNa
     return end({ ...times, stalePublishes: staleSince(publisher, nodes, resumedMs) + taken + refused });
   }
   if (fault === 'partition' || fault === 'one-way') {
+    // Redis would bridge the cut: its socket is not on the bridge.
+    await cluster.redis.kill('SIGKILL');
+    const cutMs = clock.monotonic();
     for (const other of others) machines.cut(publisher.name, other.name, fault === 'one-way');
-    const times = await takeover(runtime, others, sinceMs);
+    const times = await takeover(runtime, others, cutMs);
     await clock.sleep(awayMs);
     machines.heal();
+    await cluster.redis.start();
     const healedMs = clock.monotonic();
     const result = await end(times);
     await clock.sleep(watchMs);
