@@ -73,13 +73,12 @@ export function checkConfig<Schema extends v.GenericSchema>(
   schema: Schema,
   value: unknown,
   file: string,
+  remedy = 'correct the file; docs/configuration.md lists every setting',
 ): v.InferOutput<Schema> {
   const result = v.safeParse(schema, value, { abortPipeEarly: true });
   if (result.success) return result.output;
   const lines = result.issues.flatMap((issue) => problems(issue, schema));
   const message =
     lines.length === 1 ? `${file}: ${lines[0]}` : `${file}:\n${lines.map((line) => `  ${line}`).join('\n')}`;
-  throw new ChimeraError('CONFIG_INVALID', message, {
-    remedy: 'correct the file; docs/configuration.md lists every setting',
-  });
+  throw new ChimeraError('CONFIG_INVALID', message, { remedy });
 }

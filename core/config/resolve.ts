@@ -66,7 +66,7 @@ export async function resolveConfig(
   presetName?: string,
 ): Promise<ResolvedConfig> {
   const { presets } = shipped;
-  const file = loaded.file ?? 'configuration';
+  const file = loaded.file ?? `no configuration file in ${loaded.directory} nor in /etc/chimera`;
   if (!isTable(loaded.value)) {
     throw new ChimeraError('CONFIG_INVALID', `${file}: the top level must be a table of settings`, {
       remedy: 'see docs/configuration.md for an example',
@@ -131,7 +131,14 @@ export async function resolveConfig(
   if (strategyFile !== undefined && isTable(value.strategy)) {
     value.strategy = { ...value.strategy, file: resolvePath(loaded.directory, strategyFile) };
   }
-  const checked = checkConfig(v.strictObject({ ...coreSections, ...sections }), value, file) as CoreConfig & Table;
+  const checked = checkConfig(
+    v.strictObject({ ...coreSections, ...sections }),
+    value,
+    file,
+    loaded.file === undefined
+      ? 'write a chimera.toml (docs/configuration.md has an example), name one with --config, or let chimera init write one'
+      : undefined,
+  ) as CoreConfig & Table;
   const options = new Map<string, unknown>();
   for (const [section, plugin] of owners) options.set(plugin.name, checked[section]);
   return { preset, plugins, options, core: checked };

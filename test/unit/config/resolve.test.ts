@@ -70,6 +70,17 @@ describe('presets', () => {
     expect((await resolve({})).preset.name).toBe('stable');
   });
 
+  test('what is missing without a file is said of no file, with the ways to one', async () => {
+    const nothing = { file: undefined, directory: '/empty', value: {} };
+    const presets = byName<Preset>([...shippedPresets.values()]);
+    await expect(resolveConfig(nothing, { presets, plugins: shippedPlugins })).rejects.toMatchObject({
+      message: expect.stringMatching(
+        /^no configuration file in \/empty nor in \/etc\/chimera: master.identity_key_path: missing/,
+      ),
+      remedy: expect.stringContaining('chimera init'),
+    });
+  });
+
   test('a typo is answered with the nearest name, and with where it is', async () => {
     expect(await failure({ preset: 'derivd' })).toMatchObject({
       code: 'CONFIG_INVALID',
