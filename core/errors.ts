@@ -37,6 +37,7 @@ export const errorCodes = {
   ADMIN_SOCKET: 'the admin socket cannot be opened',
   ADMIN_TAKEN: 'another node answers at the admin socket already',
   ADMIN_UNREACHABLE: 'no running node answers at its admin socket',
+  ATTACKER_FILE: 'an attacker of your own cannot be loaded, or is none',
   AUTHORIZED_CLIENTS: 'the list of authorized clients is empty, too long or malformed',
   ELECTION_NO_SUCCESSOR: 'this node was asked to let another one publish, and none is ready to',
   EXPOSURE_OUTAGE: 'a rotation takes introduction points away faster than clients can follow',

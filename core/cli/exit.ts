@@ -20,6 +20,7 @@ const usage: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   'ADMIN_COMMAND',
   'ADMIN_SOCKET',
   'ADMIN_TAKEN',
+  'ATTACKER_FILE',
   'CLI_FILE',
   'CLI_USAGE',
   'CONFIG_INVALID',

@@ -8,6 +8,7 @@ import { registerLab } from './commands/lab.ts';
 import { registerMatrix } from './commands/matrix.ts';
 import { registerPeer } from './commands/peer.ts';
 import { registerRun } from './commands/run.ts';
+import { registerSimulate } from './commands/simulate.ts';
 import { registerStatus } from './commands/status.ts';
 import { registerPanic } from './commands/panic.ts';
 import { registerStepDown } from './commands/step-down.ts';
@@ -26,6 +27,7 @@ process.exitCode = await runProgram({
     registerVault,
     registerLab,
     registerMatrix,
+    registerSimulate,
     registerImportOnionbalance,
     registerDebug,
   ],

@@ -12,6 +12,8 @@ export interface Terminal {
   writeError(text: string): void;
   /** True when standard output is a screen that can be painted anew. */
   readonly screen: boolean;
+  /** True when standard error is a screen: a line of progress may be painted anew on it. */
+  readonly progress?: boolean;
   /** How wide the screen is, characters; undefined when standard output is none. */
   readonly columns?: number | undefined;
   /** Asks the person at the terminal; false when the answer is anything but yes, or nobody is there. */
@@ -37,6 +39,7 @@ export function systemTerminal(): Terminal {
   return {
     colours: kleur.enabled,
     screen: process.stdout.isTTY,
+    progress: process.stderr.isTTY,
     get columns() {
       return process.stdout.isTTY ? process.stdout.columns : undefined;
     },

@@ -38,3 +38,4 @@ export * from './secret-input.ts';
 export * from './self.ts';
 export * from './socks.ts';
 export * from './store.ts';
+export * from './workers.ts';

@@ -2,6 +2,7 @@
  * chimera-mtd/testing: Tor networks (embedded, private), the lab, the cluster simulator, a virtual clock with seeded chance, memory net and store,
  * and laws and conformance suites for plugins of one's own. The suites need vitest and fast-check.
  */
+export * from './attack/index.ts';
 export * from './lab/story.ts';
 export * from './laws/arbitraries.ts';
 export * from './laws/election-model.ts';

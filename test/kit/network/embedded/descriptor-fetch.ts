@@ -12,6 +12,7 @@ import {
   type OnionAddress,
 } from '../../../../core/onion/index.ts';
 import { isChimeraError } from '../../../../core/errors.ts';
+import { requestHistorySeconds } from '../rules/client.ts';
 import type { ClientCache } from './client-cache.ts';
 import type { SimulatedConsensus } from './consensus.ts';
 import type { TorContext } from './context.ts';
@@ -28,9 +29,6 @@ export type FetchOutcome =
   | 'no-hsdirs'
   /** It came, and needs a client key that this tor does not have. */
   | 'authorization';
-
-const historySeconds = 15 * 60;
-const historySecondsTesting = 5;
 
 export class DescriptorFetcher {
   readonly #tor: TorContext;
@@ -82,7 +80,7 @@ export class DescriptorFetcher {
   /** A stream got through: HSDirs may be asked again. */
   forgetRequests(address: OnionAddress): void {
     const consensus = this.#tor.consensus();
-    if (consensus !== undefined) this.#cache.forgetRequests(blindedKeyText(address, this.#slot(consensus)));
+    if (consensus !== undefined) this.#cache.requests.forget(blindedKeyText(address, this.#slot(consensus)));
   }
 
   hasUsable(address: OnionAddress): boolean {
@@ -103,17 +101,14 @@ export class DescriptorFetcher {
     const ring = network.ring(consensus.hsdirs, slot.srv, slot.period);
     const blinded = blindedKeyText(address, slot);
     const now = this.#tor.now();
-    const history = consensus.rules.testingNetwork ? historySecondsTesting : historySeconds;
+    const history = requestHistorySeconds[consensus.rules.testingNetwork ? 'testing' : 'public'];
     const fit = responsibleHsdirs(ring, blindedPublicKey, slot.period, defaultRingRules, 'fetch')
       .map((relay) => network.relay(relay.fingerprint))
       .filter((relay) => relay !== undefined)
-      .filter((relay) => {
-        const last = this.#cache.requestedAt(relay.fingerprint, blinded);
-        return last === undefined || last + history < now;
-      });
+      .filter((relay) => this.#cache.requests.mayAsk(relay.fingerprint, blinded, now, history));
     if (fit.length === 0) return false;
     const relay = fit[random.int(fit.length)] as SimulatedRelay;
-    this.#cache.noteRequest(relay.fingerprint, blinded, now);
+    this.#cache.requests.note(relay.fingerprint, blinded, now);
     this.#request(address, relay, slot);
     return true;
   }

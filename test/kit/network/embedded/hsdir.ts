@@ -3,6 +3,7 @@
  * after checking certificate, signature and size; takes only a higher revision; forgets by the descriptor's lifetime.
  */
 import { maxDescriptorBytes, verifyOuter } from '../../../../core/onion/index.ts';
+import { DescriptorShelf, type Keepable } from '../rules/hsdir.ts';
 
 /** HTTP status of an upload: taken, refused, not answered as it should be. */
 export type UploadStatus = 200 | 400 | 503;
@@ -12,11 +13,8 @@ export interface FetchAnswer {
   readonly text?: string;
 }
 
-interface Stored {
+interface Stored extends Keepable {
   readonly text: string;
-  readonly revision: bigint;
-  readonly storedAt: number;
-  readonly lifetimeSeconds: number;
 }
 
 /** Faults that a test can give to a directory. */
@@ -41,7 +39,7 @@ export class HsdirStore {
     silent: false,
     delayMs: 0,
   };
-  readonly #stored = new Map<string, Stored>();
+  readonly #stored = new DescriptorShelf<Stored>();
 
   /** `now` in unix seconds. */
   store(text: string, now: number): UploadStatus {
@@ -50,15 +48,9 @@ export class HsdirStore {
     try {
       const outer = verifyOuter(text, { now, maxBytes: maxDescriptorBytes });
       const key = Buffer.from(outer.blindedKey).toString('hex');
-      const known = this.#current(key, now);
-      if (known !== undefined && known.revision >= outer.revision) return 400;
-      this.#stored.set(key, {
-        text,
-        revision: outer.revision,
-        storedAt: now,
-        lifetimeSeconds: outer.lifetimeMinutes * 60,
-      });
-      return 200;
+      const { revision, lifetimeMinutes } = outer;
+      const stored = this.#stored.store(key, { text, revision, lifetimeSeconds: lifetimeMinutes * 60 }, now);
+      return stored ? 200 : 400;
     } catch {
       return 400;
     }
@@ -66,7 +58,7 @@ export class HsdirStore {
 
   fetch(blindedKey: Uint8Array, now: number): FetchAnswer {
     if (this.faults.overloaded) return { status: 503 };
-    const found = this.#current(Buffer.from(blindedKey).toString('hex'), now);
+    const found = this.#stored.get(Buffer.from(blindedKey).toString('hex'), now);
     return found === undefined || this.faults.deniesFetches ? { status: 404 } : { status: 200, text: found.text };
   }
 
@@ -77,12 +69,5 @@ export class HsdirStore {
 
   get size(): number {
     return this.#stored.size;
-  }
-
-  #current(key: string, now: number): Stored | undefined {
-    const found = this.#stored.get(key);
-    if (found === undefined || now - found.storedAt < found.lifetimeSeconds) return found;
-    this.#stored.delete(key);
-    return undefined;
   }
 }

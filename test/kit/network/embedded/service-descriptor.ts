@@ -19,6 +19,7 @@ import {
 import { agreementKey, agreementPublicKey } from '../../../../core/onion/key-agreement.ts';
 import { rawPublicKey, signingKeyOfSeed } from '../../../../core/onion/signature.ts';
 import type { Random } from '../../../../core/runtime/index.ts';
+import { drawIntroPointLife } from '../rules/intro-point.ts';
 import type { Circuit } from './circuits.ts';
 import type { SimulatedRelay } from './relay.ts';
 
@@ -50,8 +51,9 @@ export class ServiceIntroPoint {
     this.authKey = rawPublicKey(signingKeyOfSeed(random.bytes(32)));
     this.authKeyHex = Buffer.from(this.authKey).toString('hex');
     this.encKey = agreementPublicKey(agreementKey(random.bytes(32)));
-    this.introductionLimit = 16_384 + random.int(16_384);
-    this.expiresAt = now + 18 * 3600 + random.int(6 * 3600);
+    const { introductionLimit, expiresAt } = drawIntroPointLife(random, now);
+    this.introductionLimit = introductionLimit;
+    this.expiresAt = expiresAt;
   }
 
   describe(): IntroPoint {

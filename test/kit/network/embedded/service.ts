@@ -24,6 +24,7 @@ import type { Circuit } from './circuits.ts';
 import type { SimulatedConsensus } from './consensus.ts';
 import type { TorContext } from './context.ts';
 import type { Introduction, IntroductionCircuit } from './introduction.ts';
+import { isWorn } from '../rules/intro-point.ts';
 import { drawMs } from './latency.ts';
 import type { ServiceEnd } from './rendezvous.ts';
 import type { ServiceConfig } from './service-config.ts';
@@ -218,7 +219,7 @@ export class OnionService {
     const now = this.#tor.now();
     for (const [relay, at] of descriptor.failed) if (at + retryPeriodSeconds < now) descriptor.failed.delete(relay);
     for (const point of descriptor.points.slice()) {
-      const worn = point.introductions >= point.introductionLimit || point.expiresAt <= now;
+      const worn = isWorn(point, point.introductions, now);
       const gone = !consensus.relays.includes(point.relay);
       const exhausted = point.circuit === undefined && point.launches > maxCircuitRetries;
       if (!worn && !gone && !exhausted) continue;
