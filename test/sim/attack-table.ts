@@ -23,7 +23,7 @@ import {
 const { values } = parseArgs({
   options: {
     seeds: { type: 'string', default: '100' },
-    hours: { type: 'string', default: '3' },
+    hours: { type: 'string', default: '2' },
     clients: { type: 'string', default: '500' },
     sessions: { type: 'string', default: '0.5' },
     threads: { type: 'string', default: String(availableParallelism()) },
@@ -39,8 +39,8 @@ const scenario = {
   sessionsPerSecond: Number(values.sessions),
 };
 const seeds = Number(values.seeds);
-/** Bots look around every half minute here, not every ten seconds: the same flood, fewer steps. */
-const options: Readonly<Record<string, Readonly<Record<string, unknown>>>> = { 'vanilla-bots': { period_secs: 30 } };
+/** Bots look around every minute here, not every ten seconds: the same flood, fewer steps. */
+const options: Readonly<Record<string, Readonly<Record<string, unknown>>>> = { 'vanilla-bots': { period_secs: 60 } };
 
 /** Of everything that a result depends on. */
 function codeDigest(): string {
