@@ -30,15 +30,28 @@ export function recordOf(state: ElectionState, published: number): Json {
   };
 }
 
+type Parsed = v.InferOutput<typeof record>;
+/** What was read of a value once: the mesh gives the same object until its owner says something else. */
+const parsed = new WeakMap<object, Parsed | false>();
+
+function parse(value: Json): Parsed | false {
+  const known = typeof value === 'object' && value !== null ? parsed.get(value) : undefined;
+  if (known !== undefined) return known;
+  const result = v.safeParse(record, value);
+  const read = result.success && result.output;
+  if (typeof value === 'object' && value !== null) parsed.set(value, read);
+  return read;
+}
+
 /** Undefined for a record of another form. */
 export function readRecord(
   order: ElectionOrder,
   { node, value }: Pick<ClusterRecord, 'node' | 'value'>,
   member: Pick<Member, 'heardAtMs' | 'state'> | undefined,
 ): Contender | undefined {
-  const result = v.safeParse(record, value);
-  if (!result.success) return undefined;
-  const { merit, ready, published, highest, claim, successor } = result.output;
+  const read = parse(value);
+  if (read === false) return undefined;
+  const { merit, ready, published, highest, claim, successor } = read;
   const known = order.read(merit as Json);
   return {
     node,

@@ -42,6 +42,8 @@ export class Entries {
   readonly #bucketOf = new Map<string, number>();
   /** Two words a bucket: the exclusive or of its entries' hashes. */
   readonly #sums = new Uint32Array(2 * bucketCount);
+  /** The exclusive or of all entries' hashes. */
+  readonly #all = new Uint32Array(2);
   readonly #bytesOf = new Map<string, number>();
   #stored = 0;
 
@@ -98,7 +100,9 @@ export class Entries {
     if (record !== undefined) sum.update(record.hash);
     const digest = sum.digest();
     for (const word of [0, 1]) {
-      this.#sums[at + word] = (this.#sums[at + word] as number) ^ digest.readUInt32BE(4 * word);
+      const part = digest.readUInt32BE(4 * word);
+      this.#sums[at + word] = (this.#sums[at + word] as number) ^ part;
+      this.#all[word] = (this.#all[word] as number) ^ part;
     }
   }
 
@@ -114,13 +118,7 @@ export class Entries {
   /** Equal when the entries are. */
   digest(): Buffer {
     const digest = Buffer.alloc(digestBytes);
-    let [high, low] = [0, 0];
-    for (let at = 0; at < this.#sums.length; at += 2) {
-      high ^= this.#sums[at] as number;
-      low ^= this.#sums[at + 1] as number;
-    }
-    digest.writeInt32BE(high, 0);
-    digest.writeInt32BE(low, 4);
+    for (const word of [0, 1]) digest.writeUInt32BE(this.#all[word] as number, 4 * word);
     return digest;
   }
 

@@ -46,6 +46,8 @@ export function suspicionTimeoutMs(suspicionMs: number, size: number, confirmati
 
 export class Members {
   readonly #peers = new Map<string, Peer>();
+  /** Those that are not dead, until that changes. */
+  #present: readonly string[] | undefined;
   readonly #settings: MemberSettings;
 
   constructor(settings: MemberSettings) {
@@ -60,9 +62,22 @@ export class Members {
     return [...this.#peers.values()];
   }
 
-  /** Not dead. */
-  present(): string[] {
-    return this.peers().flatMap(({ node, state }) => (state === 'dead' ? [] : [node]));
+  /** Not dead. The same list as long as it is the same. */
+  present(): readonly string[] {
+    this.#present ??= this.peers().flatMap(({ node, state }) => (state === 'dead' ? [] : [node]));
+    return this.#present;
+  }
+
+  leaders(): Peer[] {
+    const found: Peer[] = [];
+    for (const peer of this.#peers.values()) if (peer.leading && peer.state !== 'dead') found.push(peer);
+    return found;
+  }
+
+  suspects(): string[] {
+    const found: string[] = [];
+    for (const { node, state } of this.#peers.values()) if (state === 'suspect') found.push(node);
+    return found;
   }
 
   /** A presence record that is later than the one known. */
@@ -161,13 +176,15 @@ export class Members {
       const { node, state, suspicion, leading } = peer;
       if (state === 'dead') continue;
       const silentMs = Math.min(nowMs - peer.heardAtMs, nowMs - peer.changedAtMs);
-      const why = `${node} is silent for ${(Math.min(nowMs - peer.heardAtMs, nowMs) / 1_000).toFixed(1)} s`;
+      if (suspicion === undefined && !leading) continue;
+      const why = (): string =>
+        `${node} is silent for ${(Math.min(nowMs - peer.heardAtMs, nowMs) / 1_000).toFixed(1)} s`;
       const timeoutMs = suspicionTimeoutMs(this.#settings.suspicionMs, size, (suspicion?.accusers.size ?? 1) - 1);
       if (suspicion !== undefined && nowMs - suspicion.sinceMs >= timeoutMs) {
-        this.#set(peer, 'dead', why, nowMs, changes);
+        this.#set(peer, 'dead', why(), nowMs, changes);
         died.push(peer);
       } else if (leading && state === 'alive' && silentMs >= this.#settings.leaderSilentMs) {
-        this.suspect(node, '', why, nowMs, changes);
+        this.suspect(node, '', why(), nowMs, changes);
       }
     }
     return died;
@@ -178,6 +195,7 @@ export class Members {
     const peer = this.#peers.get(node);
     if (peer === undefined) return;
     this.#set(peer, 'dead', `${node} was removed`, nowMs, changes);
+    this.#present = undefined;
     this.#peers.delete(node);
   }
 
@@ -195,6 +213,7 @@ export class Members {
     if (state !== 'suspect') peer.suspicion = undefined;
     if (state === 'dead') peer.leading = false;
     if (peer.state === state && !why.endsWith('came')) return;
+    if ((peer.state === 'dead') !== (state === 'dead')) this.#present = undefined;
     peer.state = state;
     peer.changedAtMs = nowMs;
     changes.push({ node: peer.node, what: 'state', state, why });

@@ -74,7 +74,7 @@ export function createMeshNode(options: {
   };
 
   const tell = (): void => {
-    overlay.update([self, ...members.present()].sort());
+    overlay.update(members.present());
     for (const change of changes.splice(0)) for (const listener of listeners) listener(change);
   };
 
@@ -91,8 +91,9 @@ export function createMeshNode(options: {
     incarnation: () => book.incarnation,
     peer: (node) => {
       const known = roster.get(node);
-      const hints = (transport.hints?.(node) ?? []).filter(isEndpoint);
-      return known && { node, keys: known.keys, endpoints: [...new Set([...endpointsOf(node), ...hints])] };
+      const hints = (): string[] => (transport.hints?.(node) ?? []).filter(isEndpoint);
+      const endpoints = (): string[] => [...new Set([...endpointsOf(node), ...hints()])];
+      return known && { node, keys: known.keys, endpoints };
     },
     nodeOf: (key) => {
       const node = roster.nodeOf(key);
@@ -170,11 +171,8 @@ export function createMeshNode(options: {
       size: () => overlay.size,
       missing: () => roster.nodes().filter((node) => node !== self && (members.get(node)?.state ?? 'dead') === 'dead'),
       helpers: () => overlay.neighbours.filter((node) => members.get(node)?.state === 'alive' && sessions.has(node)),
-      leaders: () => members.peers().filter(({ leading, state }) => leading && state !== 'dead'),
-      suspects: () => {
-        const close = new Set(overlay.neighbours);
-        return members.peers().flatMap(({ node, state }) => (state === 'suspect' && close.has(node) ? [node] : []));
-      },
+      leaders: () => members.leaders(),
+      suspects: () => members.suspects().filter((node) => overlay.neighbours.includes(node)),
       heardAtMs: (node) => members.get(node)?.heardAtMs ?? -Infinity,
       send: (node, messages) => send(node, [...messages, ...carried()]),
       renew: (node) => sessions.renew(node),

@@ -34,8 +34,10 @@ export class Observations {
     if (known?.boot !== boot) return undefined;
     const last = known.samples.at(-1);
     if (last === undefined) return undefined;
-    const recent = known.samples.filter(({ atMs }) => nowMs - atMs < sampleLifeMs);
-    const offsetMs = Math.max(...(recent.length === 0 ? [last] : recent).map((sample) => sample.offsetMs));
+    let offsetMs = -Infinity;
+    for (const sample of known.samples)
+      if (sample.offsetMs > offsetMs && nowMs - sample.atMs < sampleLifeMs) offsetMs = sample.offsetMs;
+    if (offsetMs === -Infinity) offsetMs = last.offsetMs;
     const atMs = stampMs + offsetMs;
     if (atMs > nowMs + toleranceMs) {
       this.#peers.delete(node);

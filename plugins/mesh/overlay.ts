@@ -40,6 +40,7 @@ export class Overlay {
   readonly #self: string;
   readonly #rings = Array.from({ length: ringCount }, (_none, ring) => new Order(`ring ${ring}`));
   readonly #trees = Array.from({ length: treeCount }, (_none, tree) => new Order(`tree ${tree}`));
+  #others: readonly string[] | undefined;
   #present: readonly string[] = [];
   #neighbours: readonly string[] = [];
   #sorted: readonly (readonly string[])[] = [];
@@ -48,9 +49,11 @@ export class Overlay {
     this.#self = self;
   }
 
-  /** The nodes that are there, this one included. */
-  update(present: readonly string[]): void {
-    if (present.length === this.#present.length && present.every((node, at) => node === this.#present[at])) return;
+  /** The other nodes that are there. */
+  update(others: readonly string[]): void {
+    if (others === this.#others) return;
+    this.#others = others;
+    const present = [this.#self, ...others].sort();
     this.#present = present;
     this.#sorted = this.#trees.map((tree) => tree.sort(present));
     if (present.length <= closeNodes) this.#neighbours = present.filter((node) => node !== this.#self);

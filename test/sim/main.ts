@@ -76,9 +76,13 @@ function progress(done: number, all: number, failed: number): void {
 /** Gives the jobs out to as many processes as there are cores, each the next when it is done with the last. */
 async function runAll(waiting: Job[], onDone: (done: Done) => void): Promise<void> {
   const worker = async (): Promise<void> => {
-    const child = spawn(process.execPath, ['--import', 'tsx', new URL('worker.ts', import.meta.url).pathname], {
-      stdio: ['pipe', 'pipe', 'inherit'],
-    });
+    const child = spawn(
+      process.execPath,
+      ['--max-semi-space-size=64', '--import', 'tsx', new URL('worker.ts', import.meta.url).pathname],
+      {
+        stdio: ['pipe', 'pipe', 'inherit'],
+      },
+    );
     const ended = new Promise<void>((resolve) => child.once('close', () => resolve()));
     let current: Job | undefined;
     const next = (): void => {

@@ -10,7 +10,7 @@ export interface SessionPeer {
   readonly node: string;
   readonly keys: NodePublicKeys;
   /** Where it may be, the likeliest first. */
-  readonly endpoints: readonly string[];
+  endpoints(): readonly string[];
 }
 
 export interface SessionEvents {

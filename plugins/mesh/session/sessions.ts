@@ -223,7 +223,7 @@ export class Sessions {
       peer.waiting.length = 0;
       return;
     }
-    const endpoints = [peer.current?.endpoint, ...known.endpoints].filter((endpoint) => endpoint !== undefined);
+    const endpoints = [peer.current?.endpoint, ...known.endpoints()].filter((endpoint) => endpoint !== undefined);
     const endpoint = endpoints[peer.tries % Math.max(1, endpoints.length)];
     const payload = new Writer().bytes(this.#boot).u48(this.#options.incarnation()).u32(this.#initiations++).done();
     const initiation = initiate({

@@ -7,6 +7,7 @@ import {
   type NodeIdentity,
 } from '../../../core/engine/contracts/node.ts';
 import { agree, agreementKey, agreementPublicKey } from '../../../core/onion/key-agreement.ts';
+import { rememberSigned } from '../../../core/onion/signature.ts';
 import type { Random } from '../../../core/runtime/random.ts';
 
 /** DER of a PKCS #8 Ed25519 key, up to its 32 bytes (RFC 8410). */
@@ -25,7 +26,11 @@ export function testIdentity(random: Random): NodeIdentity {
   return {
     node: nodeIdOf(signing),
     keys: { signing, agreement: agreementPublicKey(agreement) },
-    sign: (message) => Uint8Array.from(sign(null, message, signingKey)),
+    sign: (message) => {
+      const signature = Uint8Array.from(sign(null, message, signingKey));
+      rememberSigned(signing, message, signature);
+      return signature;
+    },
     agree: (publicKey) => {
       const shared = agree(agreement, publicKey);
       if (shared === undefined) throw new RangeError('a key of low order');

@@ -80,7 +80,7 @@ export function makeSessions(
     peer: (node) => {
       const other = known.get(node);
       if (other === undefined) return met.get(node);
-      return { node, keys: other.identity.keys, endpoints: [`memory:${other.name}`] };
+      return { node, keys: other.identity.keys, endpoints: () => [`memory:${other.name}`] };
     },
     nodeOf: (key) =>
       [...known.values()].find((other) => Buffer.compare(other.identity.keys.agreement, key) === 0)?.node,
@@ -111,7 +111,7 @@ export function makeSessions(
       known.delete(other.node);
       sessions.end(other.node);
     },
-    meet: (node, keys, peer) => void met.set(node, { node, keys, endpoints: [`memory:${peer}`] }),
+    meet: (node, keys, peer) => void met.set(node, { node, keys, endpoints: () => [`memory:${peer}`] }),
     say: (to, text) => sessions.send(to.node, Buffer.from(text)),
     tap: (listener) => void transport.onMessage((_from, bytes) => listener(bytes)),
     stop: () => {

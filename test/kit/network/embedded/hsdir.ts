@@ -2,7 +2,8 @@
  * What a relay does as a hidden service directory (C tor's hs_cache.c): it keeps one descriptor for each blinded key,
  * after checking certificate, signature and size; takes only a higher revision; forgets by the descriptor's lifetime.
  */
-import { maxDescriptorBytes, verifyOuter } from '../../../../core/onion/index.ts';
+import { checkOuter, readOuter, type OuterDescriptor } from '../../../../core/onion/descriptor/outer.ts';
+import { maxDescriptorBytes } from '../../../../core/onion/index.ts';
 import { DescriptorShelf, type Keepable } from '../rules/hsdir.ts';
 
 /** HTTP status of an upload: taken, refused, not answered as it should be. */
@@ -31,6 +32,19 @@ export interface HsdirFaults {
   delayMs: number;
 }
 
+const readLast = new Map<string, OuterDescriptor>();
+const mostRead = 16;
+
+/** Throws for what is no descriptor. One text goes to many directories: what was read last is not read again. */
+export function outerOf(text: string): OuterDescriptor {
+  const known = readLast.get(text);
+  if (known !== undefined) return known;
+  const outer = readOuter(text, maxDescriptorBytes);
+  if (readLast.size >= mostRead) readLast.delete(readLast.keys().next().value as string);
+  readLast.set(text, outer);
+  return outer;
+}
+
 export class HsdirStore {
   readonly faults: HsdirFaults = {
     rejectsUploads: false,
@@ -46,7 +60,8 @@ export class HsdirStore {
     if (this.faults.overloaded) return 503;
     if (this.faults.rejectsUploads) return 400;
     try {
-      const outer = verifyOuter(text, { now, maxBytes: maxDescriptorBytes });
+      const outer = outerOf(text);
+      checkOuter(outer, now);
       const key = Buffer.from(outer.blindedKey).toString('hex');
       const { revision, lifetimeMinutes } = outer;
       const stored = this.#stored.store(key, { text, revision, lifetimeSeconds: lifetimeMinutes * 60 }, now);

@@ -1,11 +1,6 @@
 /** What reaches the HSDirs: every upload of the service's own descriptors, opened as a client would open it. */
-import {
-  blindedPublicKey,
-  epochOfRevision,
-  openDescriptor,
-  readOuter,
-  type TimePeriod,
-} from '../../../../core/onion/index.ts';
+import { blindedPublicKey, epochOfRevision, openDescriptor, type TimePeriod } from '../../../../core/onion/index.ts';
+import { outerOf } from '../../network/embedded/hsdir.ts';
 import type { SealedText } from './observe.ts';
 import type { World } from './world.ts';
 
@@ -68,7 +63,7 @@ export function watchDirectories(world: World, onUpload: (upload: SeenUpload) =>
     const take = hsdir.store.bind(hsdir);
     hsdir.store = (text, now) => {
       const status = take(text, now);
-      const outer = readOuter(text);
+      const outer = outerOf(text);
       const blindedKey = Buffer.from(outer.blindedKey).toString('hex');
       const period = periodOf(blindedKey);
       if (period === undefined) return status;

@@ -11,8 +11,10 @@ import {
   type MasterKey,
   type OnionAddress,
 } from '../../../../core/onion/index.ts';
+import { rememberVerified } from '../../../../core/onion/signature.ts';
 import type { CycleResult } from '../../../../core/pipeline/index.ts';
 import { formatEndpoint, type LogFields } from '../../../../core/runtime/index.ts';
+import { rememberSealed } from '../../../../plugins/mesh/session/noise.ts';
 import { startEmbeddedNetwork, type EmbeddedNetwork, type EmbeddedTor } from '../../network/embedded/index.ts';
 import { testIdentity, testSecrets } from '../identity.ts';
 import { createMemoryNet, type MemoryNet } from '../memory-net.ts';
@@ -48,6 +50,9 @@ export interface WorldOptions {
 }
 
 const startLimitMs = 60_000;
+/** One process holds all nodes: what one has sealed another opens, what one has verified the next verifies, byte for byte. */
+const rememberedSignatures = 4_096;
+const rememberedSeals = 1_024;
 /** Tor's own day, and clients that keep what they fetched: the public network's rules. */
 const votingSeconds = 3_600;
 
@@ -78,6 +83,8 @@ export class World {
 
   constructor(options: WorldOptions) {
     this.#options = options;
+    rememberVerified(rememberedSignatures);
+    rememberSealed(rememberedSeals);
     this.random = createSeededRandom(options.seed);
     // Anywhere in Tor's day.
     this.clock = createVirtualClock(Date.UTC(2026, 0, 1, this.random.int(24), 17));
@@ -253,5 +260,7 @@ export class World {
   async end(): Promise<void> {
     for (const node of this.nodes) this.kill(node);
     await this.clock.runFor(this.network.stop(), startLimitMs);
+    rememberVerified(0);
+    rememberSealed(0);
   }
 }

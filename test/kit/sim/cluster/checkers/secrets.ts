@@ -5,10 +5,15 @@ import type { MakeChecker } from './checker.ts';
 const scanEveryMs = 600_000;
 
 /** The forms in which 32 bytes may be seen. */
-function forms(secret: Uint8Array): { readonly texts: readonly string[]; readonly bytes: Buffer } {
+function forms(secret: Uint8Array): {
+  readonly texts: readonly string[];
+  readonly bytes: Buffer;
+  readonly hex: Buffer;
+} {
   const bytes = Buffer.from(secret);
   const base64 = bytes.toString('base64').replace(/=+$/, '');
-  return { texts: [bytes.toString('hex'), base64, bytes.toString('base64url'), String([...secret])], bytes };
+  const hex = Buffer.from(bytes.toString('hex'), 'latin1');
+  return { hex, texts: [bytes.toString('hex'), base64, bytes.toString('base64url'), String([...secret])], bytes };
 }
 
 export const checkSecrets: MakeChecker = ({ world, broken }) => {
@@ -36,8 +41,8 @@ export const checkSecrets: MakeChecker = ({ world, broken }) => {
   return {
     sent: ({ bytes }) => {
       const datagram = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
-      for (const { name, bytes: raw, texts } of secrets) {
-        if (datagram.includes(raw) || datagram.includes(texts[0] as string)) once(`${name} goes over the network`);
+      for (const { name, bytes: raw, hex } of secrets) {
+        if (datagram.includes(raw) || datagram.includes(hex)) once(`${name} goes over the network`);
       }
     },
     log: (node, message, fields) => {
