@@ -3,7 +3,7 @@
  * token, so that either side knows that the other has it, and neither sends it. The second message may be longer than
  * Noise's 65,535 bytes: it is not a datagram, and its length is bounded by who reads it.
  *
- *   → psk, e    knock() ─ message ─► open()
+ *   → psk, e    knock() ─ message ─► openKnock()
  *   ← e, ee     finish() ◄─ message ─ answer()
  */
 import { createCipheriv, createDecipheriv, createHash, createHmac, hkdfSync } from 'node:crypto';
@@ -106,9 +106,21 @@ function pskOf(token: Uint8Array): Uint8Array {
   return new Uint8Array(hkdfSync('sha256', token, new Uint8Array(0), 'chimera join 1 psk', keyBytes));
 }
 
-function begin(token: Uint8Array, selector: string): Symmetric {
-  const state = new Symmetric(Buffer.from(`chimera join 1\0${selector}`));
-  state.mixKeyAndHash(pskOf(token));
+/** What both sides have beforehand. */
+interface Shared {
+  readonly prologue: Uint8Array;
+  /** 32 bytes. Secret. */
+  readonly psk: Uint8Array;
+}
+
+const sharedBy = (token: Uint8Array, selector: string): Shared => ({
+  prologue: Buffer.from(`chimera join 1\0${selector}`),
+  psk: pskOf(token),
+});
+
+function begin({ prologue, psk }: Shared): Symmetric {
+  const state = new Symmetric(prologue);
+  state.mixKeyAndHash(psk);
   return state;
 }
 
@@ -126,7 +138,11 @@ export function knock(
   random: Random,
   payload: (ephemeral: Uint8Array) => Uint8Array,
 ): Knock {
-  const state = begin(token, selector);
+  return initiate(sharedBy(token, selector), random, payload);
+}
+
+export function initiate(shared: Shared, random: Random, payload: (ephemeral: Uint8Array) => Uint8Array): Knock {
+  const state = begin(shared);
   const own = agreementKey(random.bytes(keyBytes));
   const ephemeral = agreementPublicKey(own);
   state.mixHash(ephemeral);
@@ -139,9 +155,9 @@ export function knock(
       const theirs = answer.subarray(0, keyBytes);
       state.mixHash(theirs);
       state.mixKey(theirs);
-      const shared = agree(own, theirs);
-      if (shared === undefined) return undefined;
-      state.mixKey(shared);
+      const agreed = agree(own, theirs);
+      if (agreed === undefined) return undefined;
+      state.mixKey(agreed);
       return state.open(answer.subarray(keyBytes));
     },
   };
@@ -160,8 +176,12 @@ export interface Opened {
  * `handshakeOverhead` bytes, and a shorter one is worked on as one of zeros.
  */
 export function openKnock(token: Uint8Array, selector: string, message: Uint8Array): Opened | undefined {
+  return respond(sharedBy(token, selector), message);
+}
+
+export function respond(shared: Shared, message: Uint8Array): Opened | undefined {
   const whole = message.length >= handshakeOverhead ? message : new Uint8Array(handshakeOverhead);
-  const state = begin(token, selector);
+  const state = begin(shared);
   const ephemeral = whole.slice(0, keyBytes);
   state.mixHash(ephemeral);
   state.mixKey(ephemeral);
@@ -175,9 +195,9 @@ export function openKnock(token: Uint8Array, selector: string, message: Uint8Arr
       const publicKey = agreementPublicKey(own);
       state.mixHash(publicKey);
       state.mixKey(publicKey);
-      const shared = agree(own, ephemeral);
-      if (shared === undefined) return undefined;
-      state.mixKey(shared);
+      const agreed = agree(own, ephemeral);
+      if (agreed === undefined) return undefined;
+      state.mixKey(agreed);
       return Buffer.concat([publicKey, state.seal(reply)]);
     },
   };

@@ -14,8 +14,11 @@ const readLimitMs = 10_000;
 const writeLimitMs = 30_000;
 const answerLimitMs = 20_000;
 export const answerStepMs = 250;
-/** Requests at once, and so many in a burst and a second: beyond the first cut, beyond the others refused unread. */
-const maximumOpen = 32;
+/**
+ * Requests at once, and so many in a burst and a second. Beyond the first the one that has been coming longest is cut, or the
+ * new one where all are there; beyond the others they are refused unread.
+ */
+export const maximumOpen = 32;
 const burst = 40;
 const perSecond = 8;
 
@@ -94,6 +97,8 @@ export function createDoor(options: {
 }): Door {
   const { clock, log } = options;
   let open = 0;
+  /** Cuts those whose requests are not whole yet; the first has waited longest. */
+  const reading = new Set<() => void>();
   let left = burst;
   let refilledAtMs = clock.monotonic();
 
@@ -119,13 +124,15 @@ export function createDoor(options: {
   };
 
   const converse = async (stream: Duplex, begun: Uint8Array): Promise<void> => {
-    const request = await readRequest(clock, stream, begun);
+    const cut = (): void => void stream.destroy();
+    reading.add(cut);
+    const request = await readRequest(clock, stream, begun).finally(() => reading.delete(cut));
+    // The steps are counted from before the work, part of which is done at once: what it takes shows only in whole steps.
+    let step = clock.sleep(answerStepMs);
     let decided = false;
     const decision = (request === null ? Promise.resolve(undefined) : decide(request)).finally(() => (decided = true));
     const isDecided = (): boolean => decided;
-    // The steps are counted from before the work: what that takes shows only in whole steps.
-    do await clock.sleep(answerStepMs);
-    while (!isDecided());
+    for (await step; !isDecided(); await step) step = clock.sleep(answerStepMs);
     const body = await decision;
     const late = (): Error => new Error('the client reads too slowly');
     await withDeadline(
@@ -143,8 +150,14 @@ export function createDoor(options: {
   return {
     serve: async (stream, begun) => {
       if (open >= maximumOpen) {
-        stream.destroy();
-        return;
+        // Whoever drips its request gives way to others: an honest one is there at once.
+        const [slowest] = reading;
+        if (slowest === undefined) {
+          stream.destroy();
+          return;
+        }
+        reading.delete(slowest);
+        slowest();
       }
       open++;
       try {
