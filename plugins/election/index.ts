@@ -141,7 +141,8 @@ function runElection(
     const input = { nowMs: clock.monotonic(), self, others: contendersOf(mesh, node, order), alone };
     decision = decide(state, input, { order, settings: settings() });
     state = decision.state;
-    timer = clock.after(decision.nextMs, look);
+    // What could not be kept is tried again after a lease.
+    timer = clock.after(memory.writable ? decision.nextMs : Math.min(decision.nextMs, lease_ms), look);
     ability.elected(state.claim !== undefined);
     memory.keep({ highest: state.highest, own: state.claim === state.highest || state.resumable });
     mesh?.lead(state.claim !== undefined && isKept());

@@ -61,15 +61,19 @@ export interface Election {
   readonly settings: ElectionSettings;
 }
 
-const highestOf = (epochs: readonly (number | undefined)[]): number | undefined =>
-  epochs.reduce((a, b) => (a === undefined || (b !== undefined && b > a) ? b : a), undefined);
+/** The highest epoch that anybody knows of. */
+function highestOf(own: number | undefined, others: readonly Contender[]): number | undefined {
+  let most = own ?? -1;
+  for (const { highest, claim } of others) most = Math.max(most, highest ?? -1, claim ?? -1);
+  return most < 0 ? undefined : most;
+}
 
 export function decide(before: ElectionState, input: ElectionInput, { order, settings }: Election): ElectionDecision {
   const { nowMs, self, others, alone } = input;
   const { leaseMs, confirmMs, staggerMs, publishMs, termMs } = settings;
   const claimLifeMs = leaseMs + confirmMs;
   const stoodStill = !alone && nowMs - before.lookedAtMs > leaseMs;
-  const highest = highestOf([before.highest, ...others.flatMap(({ highest, claim }) => [highest, claim])]);
+  const highest = highestOf(before.highest, others);
   const following = (highest ?? -1) + 1;
   const claiming = others.filter(
     ({ claim, heardAtMs }) => claim !== undefined && claim === highest && nowMs < heardAtMs + claimLifeMs,
@@ -101,7 +105,8 @@ export function decide(before: ElectionState, input: ElectionInput, { order, set
     lookedAtMs: nowMs,
   };
   const me: Contestant = { node: self.node, merit: state.merit };
-  const dueMs: number[] = [leaseMs / 4];
+  // Alone, nothing but its own term changes with time.
+  const dueMs: number[] = [alone ? publishMs : leaseMs / 4];
   const dueAt = (atMs: number): void => void (atMs > nowMs && dueMs.push(atMs - nowMs));
   for (const { heardAtMs } of standing) dueAt(heardAtMs + claimLifeMs);
   for (const { sinceMs } of proofs) dueAt(sinceMs + publishMs);

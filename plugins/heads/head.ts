@@ -57,6 +57,8 @@ export interface Head {
 
 /** An HSDir copy is fetched again after this, with jitter: introduction points are replaced once a day, uploads tell sooner. */
 const refetchMs = 600_000;
+/** A descriptor that stays the same is looked into again after this, for what expires. */
+const lookAgainMs = 300_000;
 /** While the copy at the HSDirs is missing. */
 const retryFetchMs = 2_000;
 /** After the last of a round of uploads. */
@@ -93,6 +95,8 @@ export function createHead(context: HeadContext): Head {
   /** The HSDirs' copy, with the half of the day that it is good for. */
   let fetched: { text: string; half: string; revision: bigint } | undefined;
   let fetchAgainAtMs = 0;
+  /** What was last looked into, what it says, and until when that stands. */
+  let lookedInto: { name: string; content: string; untilMs: number } | undefined;
   /** False until an upload was seen: before that the HSDirs may hold a descriptor of a service that has died. */
   let uploadSeen = false;
   let missing = 0;
@@ -111,11 +115,34 @@ export function createHead(context: HeadContext): Head {
   };
   const drop = (why: string): void => replace(undefined, '', why);
 
+  const halfOf = (consensus: Consensus): string => {
+    const { period } = clientSlot(consensus.times, consensus.rules, consensus.sharedRandom);
+    return `${period.number}/${period.lengthMinutes}`;
+  };
+
   /** What a descriptor says, as text. tor encrypts its copy anew at each request, so the texts themselves always differ. */
   const contentOf = (descriptor: string, service: OnionAddress, consensus: Consensus): string => {
     const now = Math.floor(clock.now() / 1_000);
     const opened = openDescriptor(descriptor, { address: service, periods: usablePeriods(consensus), now });
     return JSON.stringify([opened.introPoints.map(introPointId).sort(), opened.features]);
+  };
+
+  /**
+   * The same, from memory where it was looked into before. A copy of the HSDirs stays as it was fetched; tor's own, asked for
+   * every few seconds, says something new only with a new revision and certificate (C tor, refresh_service_descriptor).
+   */
+  const knownContentOf = (
+    descriptor: string,
+    provenance: HeadReport['provenance'],
+    service: OnionAddress,
+    consensus: Consensus,
+  ): string => {
+    const named = provenance === 'hsdir' ? descriptor : descriptor.slice(0, descriptor.indexOf('\nsuperencrypted'));
+    const name = `${halfOf(consensus)} ${named}`;
+    if (lookedInto?.name === name && clock.monotonic() < lookedInto.untilMs) return lookedInto.content;
+    const said = contentOf(descriptor, service, consensus);
+    lookedInto = { name, content: said, untilMs: clock.monotonic() + lookAgainMs };
+    return said;
   };
 
   const baseDirectory = async (): Promise<string> => {
@@ -212,11 +239,6 @@ export function createHead(context: HeadContext): Head {
     if (left.length < running.length || reset.length > 0) await writeServices(tor, left, reset);
   };
 
-  const halfOf = (consensus: Consensus): string => {
-    const { period } = clientSlot(consensus.times, consensus.rules, consensus.sharedRandom);
-    return `${period.number}/${period.lengthMinutes}`;
-  };
-
   /** The HSDirs' copy for this half of the day, from memory or fetched. */
   const fromHsdirs = async (service: OnionAddress, consensus: Consensus): Promise<string | undefined> => {
     const half = halfOf(consensus);
@@ -256,7 +278,7 @@ export function createHead(context: HeadContext): Head {
     const descriptor = remote ?? own;
     if (descriptor === undefined || tor.state !== 'ready') return;
     const provenance = remote === undefined ? 'service' : 'hsdir';
-    const next = contentOf(descriptor, service, consensus);
+    const next = knownContentOf(descriptor, provenance, service, consensus);
     // A service that has just begun publishes no introduction point yet; that is nothing to tell.
     if (next.startsWith('[[]')) return;
     replace(

@@ -1,42 +1,35 @@
 /** The main job, as `npm start` runs it: the command itself, on the embedded network over real sockets. */
-import { readdirSync } from 'node:fs';
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { spawn } from 'node:child_process';
-import { resolve } from 'node:path';
-import { expect, test } from 'vitest';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { LabReport } from '../kit/lab/story.ts';
+import { buildCommand, type Command, type Ended } from './newcomer/command.ts';
 
-const main = resolve(import.meta.dirname, '../../core/cli/main.ts');
+let command: Command;
+let directory: string;
+beforeAll(() => {
+  directory = mkdtempSync(join(tmpdir(), 'chimera-lab-test-'));
+  command = buildCommand();
+}, 60_000);
+afterAll(async () => {
+  await command.remove();
+  rmSync(directory, { recursive: true });
+});
 
-interface Ended {
-  readonly code: number | null;
-  readonly out: string;
-  readonly err: string;
+/** Runs `chimera lab` with a temporary directory of its own, in which it leaves nothing; `interruptAt` is Ctrl-C at that text. */
+async function lab(args: readonly string[], interruptAt?: string): Promise<Ended> {
+  const own = mkdtempSync(join(directory, 'run-'));
+  const run = command.start(['lab', ...args], { environment: { TMPDIR: own } });
+  if (interruptAt !== undefined) await run.said(interruptAt);
+  if (interruptAt !== undefined) run.kill('SIGINT');
+  const ended = await run.ended;
+  expect(readdirSync(own)).toEqual([]);
+  return ended;
 }
 
-/** Runs `chimera lab` with a temporary directory of its own; `onOutput` may interrupt it. */
-function lab(args: readonly string[], onOutput?: (text: string, interrupt: () => void) => void): Promise<Ended> {
-  return new Promise((done) => {
-    const child = spawn(process.execPath, ['--import', 'tsx', main, 'lab', ...args], {
-      stdio: ['ignore', 'pipe', 'pipe'],
-    });
-    let out = '';
-    let err = '';
-    child.stdout.on('data', (chunk: Buffer) => {
-      out += chunk.toString();
-      onOutput?.(out, () => child.kill('SIGINT'));
-    });
-    child.stderr.on('data', (chunk: Buffer) => (err += chunk.toString()));
-    child.once('close', (code) => done({ code, out, err }));
-  });
-}
-
-const leftovers = (): string[] => readdirSync(tmpdir()).filter((name) => name.startsWith('chimera-lab-'));
-
-test(
-  'three nodes elect, merge and publish; a client reaches every head; one dies and is out',
-  { timeout: 90_000 },
-  async () => {
+describe.concurrent('chimera lab', { timeout: 90_000 }, () => {
+  test('three nodes elect, merge and publish; a client reaches every head; one dies and is out', async () => {
     const { code, out } = await lab(['--json']);
     const report = JSON.parse(out) as LabReport;
     expect(report.events.filter(({ held }) => held === false)).toEqual([]);
@@ -50,25 +43,18 @@ test(
     ]) {
       expect(told).toContain(claim);
     }
-  },
-);
-
-test('OnionBalance backends, known by address only', { timeout: 90_000 }, async () => {
-  const { code, out } = await lab(['--preset', 'standalone', '--nodes', '2']);
-  expect(out).toContain('Everything held.');
-  expect(code).toBe(0);
-});
-
-test('an interruption ends it, says so, and leaves nothing', { timeout: 60_000 }, async () => {
-  const before = leftovers();
-  let interrupted = false;
-  const { code, out, err } = await lab([], (text, interrupt) => {
-    if (interrupted || !text.includes('nodes start')) return;
-    interrupted = true;
-    interrupt();
   });
-  expect(out).not.toContain('Everything held.');
-  expect(err).toContain('LAB_NOT_HELD');
-  expect(code).toBe(1);
-  expect(leftovers().filter((name) => !before.includes(name))).toEqual([]);
+
+  test('OnionBalance backends, known by address only', async () => {
+    const { code, out } = await lab(['--preset', 'standalone', '--nodes', '2']);
+    expect(out).toContain('Everything held.');
+    expect(code).toBe(0);
+  });
+
+  test('an interruption ends it, says so, and leaves nothing', async () => {
+    const { code, out, err } = await lab([], 'nodes start');
+    expect(out).not.toContain('Everything held.');
+    expect(err).toContain('LAB_NOT_HELD');
+    expect(code).toBe(1);
+  });
 });

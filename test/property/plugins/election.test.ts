@@ -42,6 +42,14 @@ describe('one node', () => {
     expect(alone(0, initialState({ nowMs: 0, settings, highest: 4 }))).toMatchObject({ epoch: 5 });
   });
 
+  test('alone has nobody to look out for: it looks again no sooner than something can have changed', () => {
+    const first = alone(0, initialState({ nowMs: 0, settings }));
+    expect(first.nextMs).toBe(settings.publishMs);
+    const order = { order: priorityOrder(1), settings: { ...settings, termMs: 5_000 } };
+    const { nextMs } = decideBy(first.state, { nowMs: 1_000, self, others: [], alone: true }, order);
+    expect(nextMs).toBe(4_000);
+  });
+
   test('follows a later epoch at once, and while somebody is missing only after a wait that doubles', () => {
     const first = alone(0, initialState({ nowMs: 0, settings }));
     const next = overtakenBy(first.state, 6, { nowMs: 10, missing: false, settings });

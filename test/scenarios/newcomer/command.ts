@@ -1,6 +1,6 @@
-/** The real command as a process: built once into a temporary directory, run with files of its own. Enter at `buildCommand`. */
+/** The real command as a process: in a temporary directory of its own, run with files of its own. Enter at `buildCommand`. */
 import { execFileSync, spawn, type ChildProcessByStdio } from 'node:child_process';
-import { cpSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs';
+import { cpSync, existsSync, mkdtempSync, readdirSync, rmSync, statSync, symlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import type { Readable, Writable } from 'node:stream';
@@ -28,6 +28,8 @@ export interface Running {
   /** Everything on standard error so far. */
   err(): string;
   lines(): LogLine[];
+  /** Resolves once its standard output has this text; rejects when the process ends without. */
+  said(text: string): Promise<void>;
   /** Resolves at the first line that fits, of all that were and will be; rejects when the process ends without one. */
   line(fits: (line: LogLine) => boolean): Promise<LogLine>;
   kill(signal: NodeJS.Signals): void;
@@ -60,11 +62,29 @@ function parsed(line: string): LogLine[] {
   return [JSON.parse(line) as LogLine];
 }
 
-/** Compiles the command. Its dependencies are those of this repository, whose own build stays as it is. */
+const built = join(root, 'dist');
+const sources = ['core', 'plugins', 'strategies', 'presets', 'test/kit', 'tsconfig.json', 'tsconfig.build.json'];
+
+/** When the newest of the files below a path was written, Unix milliseconds. */
+function newestOf(path: string): number {
+  const found = statSync(path);
+  if (!found.isDirectory()) return found.mtimeMs;
+  return Math.max(found.mtimeMs, ...readdirSync(path).map((name) => newestOf(join(path, name))));
+}
+
+/** Whether the repository's own build is of its sources as they are: `npm test` and `npm run test:real` begin with one. */
+function isBuilt(): boolean {
+  const main = join(built, 'core/cli/main.js');
+  return existsSync(main) && statSync(main).mtimeMs > Math.max(...sources.map((name) => newestOf(join(root, name))));
+}
+
+/** A copy of the command as it is built, or is compiled here. Its dependencies are those of this repository. */
 export function buildCommand(): Command {
   const directory = mkdtempSync(join(tmpdir(), 'chimera-newcomer-build-'));
   const compiler = join(root, 'node_modules/.bin/tsc');
-  execFileSync(compiler, ['-p', join(root, 'tsconfig.build.json'), '--outDir', join(directory, 'dist')]);
+  const own = join(directory, 'dist');
+  if (isBuilt()) cpSync(built, own, { recursive: true });
+  else execFileSync(compiler, ['-p', join(root, 'tsconfig.build.json'), '--outDir', own]);
   symlinkSync(join(root, 'node_modules'), join(directory, 'node_modules'));
   cpSync(join(root, 'package.json'), join(directory, 'package.json'));
   const main = join(directory, 'dist/core/cli/main.js');
@@ -87,7 +107,10 @@ export function buildCommand(): Command {
     const tell = (): void => {
       for (const listener of listeners) listener();
     };
-    child.stdout.on('data', (chunk: Buffer) => (out += chunk.toString()));
+    child.stdout.on('data', (chunk: Buffer) => {
+      out += chunk.toString();
+      tell();
+    });
     child.stderr.on('data', (chunk: Buffer) => {
       err += chunk.toString();
       tell();
@@ -101,23 +124,26 @@ export function buildCommand(): Command {
       });
     });
     const lines = (): LogLine[] => err.split('\n').slice(0, -1).flatMap(parsed);
+    /** Asked again whenever the process says something; rejects when it ends without an answer. */
+    const until = <T>(find: () => T | undefined, what: string): Promise<T> =>
+      new Promise((found, failed) => {
+        const look = (): void => {
+          const answer = find();
+          if (answer === undefined && !over) return;
+          listeners.delete(look);
+          if (answer !== undefined) found(answer);
+          else failed(new Error(`it ended without ${what}:\n${err}`));
+        };
+        listeners.add(look);
+        look();
+      });
     const self: Running = {
       pid: child.pid as number,
       ended,
       err: () => err,
       lines,
-      line: (fits) =>
-        new Promise((found, failed) => {
-          const look = (): void => {
-            const line = lines().find(fits);
-            if (line === undefined && !over) return;
-            listeners.delete(look);
-            if (line !== undefined) found(line);
-            else failed(new Error(`it ended without that line:\n${err}`));
-          };
-          listeners.add(look);
-          look();
-        }),
+      said: async (text) => void (await until(() => out.includes(text) || undefined, `saying ${text}`)),
+      line: (fits) => until(() => lines().find(fits), 'that line'),
       kill: (signal) => void child.kill(signal),
       stopReading: () => void child.stderr.destroy(),
     };

@@ -188,6 +188,24 @@ describe('set up', () => {
     expectTold(s, more);
   });
 
+  test('what tor says again is not looked into again, with the certificate and revision that it had, for five minutes', async () => {
+    const s = await stage();
+    await s.start();
+    await s.clock.advance(3_000);
+    const service = s.services.get(own);
+    if (service === undefined) throw new Error('no service');
+    const warnings = (): number => s.lines.filter(({ level }) => level === 'warn').length;
+    // Anyone who looks stumbles.
+    const changed = service.report.descriptor.replace(/(?<=superencrypted\n-.*-\n)..../, 'AAAA');
+    expect(changed).not.toBe(service.report.descriptor);
+    s.tor.serviceDescriptors.set(service.address, changed);
+    await s.clock.advance(290_000);
+    expect([s.told.length, warnings()]).toEqual([1, 0]);
+    await s.clock.advance(15_000);
+    expect(warnings()).toBeGreaterThan(0);
+    expect(s.now()).toEqual([]);
+  });
+
   test('a descriptor that is somebody else’s is not told', async () => {
     const s = await stage();
     const stranger = await makeBackend('two/1', makeConsensus(morning), { slot: 'first' });
