@@ -99,8 +99,19 @@ export async function runCampaign(runtime: Runtime, options: CampaignOptions): P
     throw error;
   } finally {
     await client.stop();
+    if (options.logs !== undefined) await writeVisits(runtime, client, options.logs);
     await cluster.stop();
   }
+}
+
+/** Every visit of a client on a line of its own: when by the clock of the logs beside, how long, on what circuits, at whose head. */
+async function writeVisits({ clock, store }: Runtime, client: Client, directory: string): Promise<void> {
+  const lineOf =
+    (circuits: string) =>
+    ({ atMs, durationMs, head }: Visit): string =>
+      `${new Date(clock.now() - clock.monotonic() + atMs).toISOString()} ${circuits} ${Math.round(durationMs)} ms ${head ?? 'failed'}\n`;
+  const lines = [...client.visits.map(lineOf('standing')), ...client.isolated.map(lineOf('isolated'))];
+  await store.write(`${directory}/visits.log`, lines.toSorted().join(''));
 }
 
 const failures = (visits: readonly Visit[]): number => visits.filter(({ head }) => head === undefined).length;

@@ -15,6 +15,7 @@ import {
   type PrivateNetwork,
   type PrivateTor,
 } from '../../kit/network/private/index.ts';
+import type { TorrcOptions } from '../../kit/network/network.ts';
 import { createTorClient } from '../../../plugins/tor/index.ts';
 import { startRedisServer, type RedisServer } from '../fixtures/redis-server.ts';
 import { makeMaster } from '../soak/onionbalance.ts';
@@ -28,6 +29,8 @@ export interface ClusterOptions {
   readonly relays: number;
   readonly progress: (text: string) => void;
   readonly keep?: boolean;
+  /** Where the nodes, their tors and the client's write what they say of the service, in full; nowhere unless told. */
+  readonly logs?: string;
 }
 
 export interface ClusterNode extends NodeProcess {
@@ -79,8 +82,21 @@ export async function startCluster(runtime: Runtime, options: ClusterOptions): P
       config: { Log: ['notice stdout', `[rend]info file ${hsdirLog}`] },
     });
     releases.push(() => network.stop());
-    const tors = await Promise.all(names.map((name) => network.addTor({ name, machine: machineOf(name) })));
-    const client = await network.addTor({ name: 'client', socks: true, machine: machineOf('client') });
+    const { logs } = options;
+    if (logs !== undefined) await store.makeDirectory(logs);
+    const spoken = (name: string): TorrcOptions => ({
+      Log: ['notice stdout', ...(logs === undefined ? [] : [`[rend]info notice file ${logs}/${name}-tor.log`])],
+      ...(logs === undefined ? {} : { LogTimeGranularity: '1' }),
+    });
+    const tors = await Promise.all(
+      names.map((name) => network.addTor({ name, machine: machineOf(name), config: spoken(name) })),
+    );
+    const client = await network.addTor({
+      name: 'client',
+      socks: true,
+      machine: machineOf('client'),
+      config: spoken('client'),
+    });
     const proberTor = await network.addTor({ name: 'prober', machine: machineOf('client') });
     await network.ready();
     const prober = createTorClient(runtime, { control: proberTor.control, name: 'prober' });
@@ -115,10 +131,12 @@ export async function startCluster(runtime: Runtime, options: ClusterOptions): P
           implementation: 'wireguard-go',
         },
         redis: { server: formatEndpoint(redis.endpoint) },
-        log: { format: 'json', level: 'info' },
+        log: { format: 'json', level: logs === undefined ? 'info' : 'debug' },
       };
       await store.write(configPath, JSON.stringify(config));
-      const node = createNodeProcess(name, identity.node, machines.enter(name), configPath);
+      const node = createNodeProcess(name, identity.node, machines.enter(name), configPath, {
+        ...(logs === undefined ? {} : { logPath: `${logs}/${name}.log` }),
+      });
       releases.push(async () => {
         if (!node.running) return;
         await node.signal('SIGCONT');

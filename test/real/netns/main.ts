@@ -1,4 +1,5 @@
 /** `npm run soak:cluster`: four nodes on machines of their own, over WireGuard with real tor, under every fault many times; prints one table. */
+import { resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { messageOf } from '../../../core/errors.ts';
 import { systemRuntime } from '../../../core/runtime/index.ts';
@@ -7,7 +8,7 @@ import { runCampaign } from './campaign.ts';
 import { faultNames, type FaultName } from './faults.ts';
 import { table } from './table.ts';
 
-const usage = `npm run soak:cluster -- [--nodes 4] [--relays 5] [--faults kill:30,pause:10,partition:5,one-way:5,tor:5,redis:3] [--rest SECONDS] [--download SECONDS] [--json] [--keep]\n`;
+const usage = `npm run soak:cluster -- [--nodes 4] [--relays 5] [--faults kill:30,pause:10,partition:5,one-way:5,tor:5,redis:3] [--rest SECONDS] [--download SECONDS] [--logs DIRECTORY] [--json] [--keep]\n`;
 
 const { values } = parseArgs({
   options: {
@@ -16,6 +17,7 @@ const { values } = parseArgs({
     faults: { type: 'string', default: 'kill:30,pause:10,partition:5,one-way:5,tor:5,redis:3' },
     rest: { type: 'string', default: '5' },
     download: { type: 'string', default: '20' },
+    logs: { type: 'string' },
     json: { type: 'boolean', default: false },
     keep: { type: 'boolean', default: false },
     help: { type: 'boolean', default: false },
@@ -55,6 +57,7 @@ try {
     restSeconds: Number(values.rest),
     downloadSeconds: Number(values.download),
     keep: values.keep,
+    ...(values.logs === undefined ? {} : { logs: resolve(values.logs) }),
     progress: (text) => void process.stderr.write(`${text}\n`),
   });
   process.stdout.write(values.json ? `${JSON.stringify(report, null, 2)}\n` : table(report));

@@ -1,5 +1,6 @@
 /** One `chimera run` on a machine of its own: what it logs, with the time of its arrival here; signals; its end. */
 import { spawn, type ChildProcess } from 'node:child_process';
+import { appendFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { systemClock, systemSelf } from '../../../core/runtime/index.ts';
 
@@ -31,7 +32,13 @@ export interface NodeProcess {
 
 const keptLines = 20_000;
 
-export function createNodeProcess(name: string, id: string, enter: readonly string[], configPath: string): NodeProcess {
+export function createNodeProcess(
+  name: string,
+  id: string,
+  enter: readonly string[],
+  configPath: string,
+  { logPath }: { readonly logPath?: string } = {},
+): NodeProcess {
   const lines: NodeLine[] = [];
   const listeners = new Set<(line: NodeLine) => void>();
   let child: ChildProcess | undefined;
@@ -71,6 +78,7 @@ export function createNodeProcess(name: string, id: string, enter: readonly stri
       started.stderr.on('data', (chunk: Buffer) => {
         const parts = (rest + chunk.toString()).split('\n');
         rest = parts.pop() ?? '';
+        if (logPath !== undefined) appendFileSync(logPath, parts.map((part) => `${part}\n`).join(''));
         for (const part of parts) take(part);
       });
       ended = new Promise((resolve) => {
