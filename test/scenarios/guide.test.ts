@@ -5,5 +5,5 @@ import { addTor, createWorld } from './newcomer/world.ts';
 
 describe('the guide to a cluster', { timeout: 60_000 }, () => {
   const world = createWorld();
-  describeGuide(world, () => addTor(world, {}, true));
+  describeGuide(world, async () => ({ tor: await addTor(world, {}, true) }));
 });

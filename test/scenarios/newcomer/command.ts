@@ -40,7 +40,7 @@ export interface Running {
 export interface Command {
   /**
    * Runs it. `deprived` takes the right to ignore file modes from root; `descriptor` is what it can read from file descriptor 3;
-   * `environment` goes over this process' own.
+   * `environment` goes over this process' own; `enter` is what the command line begins with, to run it on another machine.
    */
   start(
     args: readonly string[],
@@ -49,6 +49,7 @@ export interface Command {
       readonly cwd?: string;
       readonly descriptor?: string;
       readonly environment?: Readonly<Record<string, string>>;
+      readonly enter?: readonly string[];
     },
   ): Running;
   /** Ends what still runs and removes the build. */
@@ -90,9 +91,9 @@ export function buildCommand(): Command {
   const main = join(directory, 'dist/core/cli/main.js');
   const running = new Set<{ readonly kill: (signal: NodeJS.Signals) => void; readonly ended: Promise<Ended> }>();
 
-  const start: Command['start'] = (args, { deprived = false, cwd, descriptor, environment } = {}) => {
+  const start: Command['start'] = (args, { deprived = false, cwd, descriptor, environment, enter = [] } = {}) => {
     const deprive = deprived && process.getuid?.() === 0;
-    const command = [process.execPath, main, ...args];
+    const command = [...enter, process.execPath, main, ...args];
     const whole = deprive ? ['setpriv', '--bounding-set=-all', '--inh-caps=-all', ...command] : command;
     const child = spawn(whole[0] as string, whole.slice(1), {
       stdio: ['ignore', 'pipe', 'pipe', descriptor === undefined ? 'ignore' : 'pipe'],
