@@ -5,7 +5,8 @@
  *
  * Two sources tell its introduction points. tor's own copy of the service's first descriptor is at hand at once. While
  * clients use the second one (from the start of a time period until the next shared random value), only the HSDirs have
- * that: it is fetched as a client would, because the first one's introduction points die at the end of that half.
+ * that: it is fetched as a client would, because the first one's introduction points die at the end of that half. A head
+ * that is set up in that half is told of when they have it: who fetched earlier would be left with points that die.
  */
 import type { Front, TorClient, TorEvent } from '../../core/engine/index.ts';
 import { ChimeraError, isChimeraError, messageOf, type ErrorCode } from '../../core/errors.ts';
@@ -61,6 +62,8 @@ const refetchMs = 600_000;
 const lookAgainMs = 300_000;
 /** While the copy at the HSDirs is missing. */
 const retryFetchMs = 2_000;
+/** How long a head that has just been set up waits for it; its tor's copy serves then, which is better than no head. */
+const copyWaitMs = 30_000;
 /** After the last of a round of uploads. */
 const uploadQuietMs = 700;
 /** When a head that cannot be set up is tried again: the wait doubles from one to the other. */
@@ -99,6 +102,7 @@ export function createHead(context: HeadContext): Head {
   let lookedInto: { name: string; content: string; untilMs: number } | undefined;
   /** False until an upload was seen: before that the HSDirs may hold a descriptor of a service that has died. */
   let uploadSeen = false;
+  let setUpAtMs = 0;
   let missing = 0;
   /** Why it could not be set up last, and how often in a row. */
   let refusal: string | undefined;
@@ -222,6 +226,7 @@ export function createHead(context: HeadContext): Head {
     refusal = undefined;
     refusals = 0;
     uploadSeen = known;
+    setUpAtMs = clock.monotonic();
     missing = 0;
     log.info('the head is set up', { head: context.head, address, directory: own });
   };
@@ -273,9 +278,11 @@ export function createHead(context: HeadContext): Head {
     }
     const consensus = await tor.consensus();
     const slots = descriptorSlots(consensus.times, consensus.rules, consensus.sharedRandom);
-    const remote =
-      mode.publishesItself && slots.clientUses === 'second' ? await fromHsdirs(service, consensus) : undefined;
+    const second = mode.publishesItself && slots.clientUses === 'second';
+    const remote = second ? await fromHsdirs(service, consensus) : undefined;
     const descriptor = remote ?? own;
+    const early = second && remote === undefined && report === undefined;
+    if (early && clock.monotonic() < setUpAtMs + copyWaitMs) return;
     if (descriptor === undefined || tor.state !== 'ready') return;
     const provenance = remote === undefined ? 'service' : 'hsdir';
     const next = knownContentOf(descriptor, provenance, service, consensus);

@@ -247,10 +247,22 @@ describe('which source tells the introduction points', () => {
     await s.clock.advance(10_000);
     // Before an upload the HSDirs may hold the descriptor of a service that has died.
     expect(s.tor.calls.some((call) => call.startsWith('fetch'))).toBe(false);
-    expectTold(s, first);
     uploaded(s);
     await s.clock.advance(2000);
     expectTold(s, second);
+    // Clients keep what they fetch until the next period, and the first one's points die before.
+    expect(s.told).toHaveLength(1);
+    expect(first.report.descriptor).not.toBe(second.report.descriptor);
+  });
+
+  test('a tor that uploads nothing: its own copy after half a minute', async () => {
+    const s = await stage({ at: evening });
+    const { first } = await both(s);
+    await s.start();
+    await s.clock.advance(29_000);
+    expect(s.told).toEqual([]);
+    await s.clock.advance(5_000);
+    expectTold(s, first);
   });
 
   test('the copy is fetched anew after an upload, and one with a lower revision is not taken', async () => {
@@ -290,7 +302,7 @@ describe('which source tells the introduction points', () => {
     await s.start();
     await s.clock.advance(1000);
     uploaded(s);
-    await s.clock.advance(10_000);
+    await s.clock.advance(40_000);
     expectTold(s, first);
     s.tor.onFetch = async () => ({ text: second.report.descriptor, fingerprint: 'X' });
     await s.clock.advance(10_000);
@@ -305,7 +317,7 @@ describe('which source tells the introduction points', () => {
     await s.start();
     await s.clock.advance(1000);
     uploaded(s);
-    await s.clock.advance(10_000);
+    await s.clock.advance(40_000);
     expectTold(s, first);
     expect(s.told).toHaveLength(1);
   });
