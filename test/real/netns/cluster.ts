@@ -134,9 +134,7 @@ export async function startCluster(runtime: Runtime, options: ClusterOptions): P
         log: { format: 'json', level: logs === undefined ? 'info' : 'debug' },
       };
       await store.write(configPath, JSON.stringify(config));
-      const node = createNodeProcess(name, identity.node, machines.enter(name), configPath, {
-        ...(logs === undefined ? {} : { logPath: `${logs}/${name}.log` }),
-      });
+      const node = createNodeProcess(name, identity.node, machines.enter(name), configPath, logs);
       releases.push(async () => {
         if (!node.running) return;
         await node.signal('SIGCONT');

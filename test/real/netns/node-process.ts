@@ -32,12 +32,13 @@ export interface NodeProcess {
 
 const keptLines = 20_000;
 
+/** With `logDirectory` what it says is written there too, to NAME.log. */
 export function createNodeProcess(
   name: string,
   id: string,
   enter: readonly string[],
   configPath: string,
-  { logPath }: { readonly logPath?: string } = {},
+  logDirectory?: string,
 ): NodeProcess {
   const lines: NodeLine[] = [];
   const listeners = new Set<(line: NodeLine) => void>();
@@ -78,7 +79,8 @@ export function createNodeProcess(
       started.stderr.on('data', (chunk: Buffer) => {
         const parts = (rest + chunk.toString()).split('\n');
         rest = parts.pop() ?? '';
-        if (logPath !== undefined) appendFileSync(logPath, parts.map((part) => `${part}\n`).join(''));
+        if (logDirectory !== undefined)
+          appendFileSync(`${logDirectory}/${name}.log`, parts.map((part) => `${part}\n`).join(''));
         for (const part of parts) take(part);
       });
       ended = new Promise((resolve) => {
