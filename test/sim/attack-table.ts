@@ -5,27 +5,29 @@
  *   npm run simulate:table -- --seeds 100 --state /tmp/table
  */
 import { createHash } from 'node:crypto';
-import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import {
   attackers,
+  defaultScenario,
   defences,
   runAttacks,
   showValue,
   summarize,
   type AttackJob,
   type MetricName,
+  type Scenario,
   type Summary,
 } from '../kit/attack/index.ts';
 
 const { values } = parseArgs({
   options: {
     seeds: { type: 'string', default: '100' },
-    hours: { type: 'string', default: '2' },
-    clients: { type: 'string', default: '500' },
-    sessions: { type: 'string', default: '0.5' },
+    hours: { type: 'string', default: '1' },
+    clients: { type: 'string', default: '300' },
+    sessions: { type: 'string', default: '0.3' },
     threads: { type: 'string', default: String(availableParallelism()) },
     state: { type: 'string' },
     out: { type: 'string', default: 'docs/attack-table.md' },
@@ -33,14 +35,32 @@ const { values } = parseArgs({
 });
 
 const root = new URL('../..', import.meta.url).pathname;
-const scenario = {
-  hours: Number(values.hours),
+const hours = Number(values.hours);
+const scenario: Partial<Scenario> = {
+  hours,
   clients: Number(values.clients),
   sessionsPerSecond: Number(values.sessions),
+  attackAtMs: Math.min(defaultScenario.attackAtMs, hours * 900_000),
 };
 const seeds = Number(values.seeds);
-/** Bots look around every minute here, not every ten seconds: the same flood, fewer steps. */
-const options: Readonly<Record<string, Readonly<Record<string, unknown>>>> = { 'vanilla-bots': { period_secs: 60 } };
+
+interface Row {
+  readonly title: string;
+  readonly attacker: string;
+  readonly options?: Readonly<Record<string, unknown>>;
+}
+const limited: readonly Row[] = [...attackers.keys()].flatMap((attacker): Row[] => {
+  // Bots look around every minute here, not every ten seconds: the same flood, fewer steps.
+  if (attacker === 'vanilla-bots') return [{ title: attacker, attacker, options: { period_secs: 60 } }];
+  if (attacker !== 'poller') return [{ title: attacker, attacker }];
+  return [
+    { title: attacker, attacker },
+    { title: 'poller every_hsdir', attacker, options: { every_hsdir: true } },
+  ];
+});
+/** The others send less than the limit at each point, or nothing, or what one of these sends. */
+const floods = ['static-list', 'poller', 'vanilla-bots', 'hybrid-cpu', 'pulse', 'steer'];
+const unlimited = limited.filter(({ title }) => floods.includes(title));
 
 /** Of everything that a result depends on. */
 function codeDigest(): string {
@@ -48,7 +68,8 @@ function codeDigest(): string {
   const add = (path: string): void => {
     if (statSync(join(root, path)).isDirectory())
       for (const name of readdirSync(join(root, path)).sort()) add(join(path, name));
-    else if (path.endsWith('.ts')) hash.update(path).update(readFileSync(join(root, path)));
+    else if (path.endsWith('.ts') && !path.endsWith('/report.ts'))
+      hash.update(path).update(readFileSync(join(root, path)));
   };
   for (const path of [
     'test/kit/attack',
@@ -60,14 +81,16 @@ function codeDigest(): string {
     'plugins/merge',
   ])
     add(path);
-  return hash.update(JSON.stringify({ scenario, seeds, options })).digest('hex').slice(0, 16);
+  return hash.update(JSON.stringify({ scenario, seeds })).digest('hex').slice(0, 16);
 }
 
 const directory = values.state === undefined ? undefined : join(values.state, codeDigest());
 if (directory !== undefined) mkdirSync(directory, { recursive: true });
 
-async function cell(strategy: string, attacker: string): Promise<Summary> {
-  const file = directory && join(directory, `${strategy}-${attacker}.json`);
+async function cell(strategy: string, row: Row, limit: number): Promise<Summary> {
+  const { attacker, options: attackerOptions = {} } = row;
+  const key = `${strategy} ${row.title} ${limit}`.replaceAll(' ', '-');
+  const file = directory && join(directory, `${key}.json`);
   try {
     if (file !== undefined) return JSON.parse(readFileSync(file, 'utf8')) as Summary;
   } catch {
@@ -76,13 +99,16 @@ async function cell(strategy: string, attacker: string): Promise<Summary> {
   const jobs = Array.from({ length: seeds }, (_none, index): AttackJob => ({
     strategy,
     attacker,
-    scenario,
+    scenario: { ...scenario, introLimitPerSecond: limit },
     seed: index + 1,
     directory: root,
-    attackerOptions: options[attacker] ?? {},
+    attackerOptions,
   }));
   const summary = summarize(await runAttacks(jobs, { threads: Number(values.threads) }));
-  if (file !== undefined) writeFileSync(file, JSON.stringify(summary));
+  if (file !== undefined) {
+    writeFileSync(`${file}.part`, JSON.stringify(summary));
+    renameSync(`${file}.part`, file);
+  }
   return summary;
 }
 
@@ -99,23 +125,29 @@ function tableOf(rows: readonly (readonly string[])[]): string {
 }
 
 const names = [...defences.keys()];
-const results = new Map<string, Map<string, Summary>>();
-const total = names.length * attackers.size;
+type Results = ReadonlyMap<string, ReadonlyMap<string, Summary>>;
+const total = names.length * (limited.length + unlimited.length);
 let done = 0;
 const begun = performance.now();
-for (const attacker of attackers.keys()) {
-  const row = new Map<string, Summary>();
-  for (const strategy of names) {
-    row.set(strategy, await cell(strategy, attacker));
-    done++;
-    process.stderr.write(
-      `${done} of ${total}: ${strategy} against ${attacker}, ${((performance.now() - begun) / 1_000).toFixed(0)} s\n`,
-    );
+
+async function play(rows: readonly Row[], limit: number): Promise<Results> {
+  const results = new Map<string, Map<string, Summary>>();
+  for (const row of rows) {
+    const cells = new Map<string, Summary>();
+    for (const strategy of names) {
+      cells.set(strategy, await cell(strategy, row, limit));
+      const seconds = ((performance.now() - begun) / 1_000).toFixed(0);
+      process.stderr.write(`${++done} of ${total}: ${strategy} against ${row.title}, ${seconds} s\n`);
+    }
+    results.set(row.title, cells);
   }
-  results.set(attacker, row);
+  return results;
 }
 
-function metricTable(metric: MetricName, interval: boolean): string {
+const withLimit = await play(limited, defaultScenario.introLimitPerSecond);
+const withoutLimit = await play(unlimited, 0);
+
+function metricTable(results: Results, metric: MetricName, interval: boolean): string {
   const rows = [['', ...names.map((name) => `\`${name}\``)]];
   for (const [attacker, row] of results) {
     const cells = names.map((name) => {
@@ -129,16 +161,17 @@ function metricTable(metric: MetricName, interval: boolean): string {
   return tableOf(rows);
 }
 
+const digestsOf = (results: Results): unknown =>
+  [...results].map(([name, row]) => [name, [...row].map(([one, { digest: own }]) => [one, own])]);
 const digest = createHash('sha256')
-  .update(
-    JSON.stringify([...results].map(([name, row]) => [name, [...row].map(([one, { digest: own }]) => [one, own])])),
-  )
+  .update(JSON.stringify([withLimit, withoutLimit].map(digestsOf)))
   .digest('hex');
 const tables: readonly (readonly [MetricName, boolean, string])[] = [
   ['reachability', true, 'Share of honest attempts that succeed within a minute, mean and 95 % interval.'],
   ['reachabilityNew', false, 'The same of clients that had no descriptor.'],
   ['firstTrySuccess', false, 'Honest first introductions that the relay lets through.'],
   ['timeToConnectP95Ms', false, 'Milliseconds until 95 % of the successes are connected.'],
+  ['sessionSurvival', false, 'Sessions that end by themselves, not with their head.'],
   ['attackYield', false, 'Attack cells that meet a living point.'],
   ['targetFreshness', false, 'Share of time in which the attacker’s list is the one published last.'],
   ['outageMinutes', false, 'Minutes with a reachability below 50 %.'],
@@ -149,13 +182,33 @@ const tables: readonly (readonly [MetricName, boolean, string])[] = [
   ['ghostFalsePositive', false, 'Honest rendezvous that a ghost closed, of all attempts.'],
   ['leakTiming', false, 'How much publication times repeat: 1 is a clock.'],
 ];
+const few: readonly MetricName[] = ['reachability', 'timeToConnectP95Ms', 'sessionSurvival', 'benefit'];
+const sections = (results: Results, level: string, wanted: typeof tables): string =>
+  wanted
+    .map(([metric, interval, text]) => `${level} ${metric}\n\n${text}\n\n${metricTable(results, metric, interval)}`)
+    .join('\n\n');
+const { introLimitPerSecond, introLimitBurst } = defaultScenario;
 const page = `# Every strategy against every attacker
 
-Made by \`npm run simulate:table\`; do not edit. ${seeds} seeds of ${values.hours} h for each pair, the attack from minute 30 on: ${values.clients} clients with ${values.sessions} new sessions a second, 10 heads with two introduction points (\`staggered\`: four), ten places in the descriptor. [attack-simulator.md](attack-simulator.md) explains strategies, attackers and metrics. Rows are attackers. The last three strategies are worse on purpose.
+Made by \`npm run simulate:table\`; do not edit. ${seeds} seeds of ${values.hours} h for each pair, the attack from minute ${(scenario.attackAtMs ?? 0) / 60_000} on: ${values.clients} clients with ${values.sessions} new sessions a second, 10 heads with two introduction points (\`staggered\`: four), ten places in the descriptor. [attack-simulator.md](attack-simulator.md) explains strategies, attackers and metrics, and says [what the figures mean](attack-simulator.md#found-by-simulating). Rows are attackers with their defaults; \`poller every_hsdir\` asks every HSDir each time, not one. The last three strategies are worse on purpose.
 
 Digest \`${digest.slice(0, 32)}\`.
 
-${tables.map(([metric, interval, text]) => `## ${metric}\n\n${text}\n\n${metricTable(metric, interval)}`).join('\n\n')}
+## With the relays’ rate limit
+
+Each introduction point lets ${introLimitPerSecond} introductions a second through, with a burst of ${introLimitBurst}: \`HiddenServiceEnableIntroDoSDefense 1\` in each head’s torrc.
+
+${sections(withLimit, '###', tables)}
+
+## Without the relays’ rate limit
+
+tor’s default. Only floods that the limit would have met; the others come to the same as above.
+
+${sections(
+  withoutLimit,
+  '###',
+  tables.filter(([metric]) => few.includes(metric)),
+)}
 `;
-writeFileSync(join(root, values.out), page);
+writeFileSync(resolve(root, values.out), page);
 process.stdout.write(`written: ${values.out}\n`);

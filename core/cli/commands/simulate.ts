@@ -1,14 +1,18 @@
 /** `chimera simulate`: how a strategy fares against an attacker, over many seeds, before anything is deployed. */
 import { resolve } from 'node:path';
 import {
+  alignedLines,
   attackers,
   defaultScenario,
   defences,
+  findAttacker,
+  findDefence,
   metricNames,
   plotLines,
   plotSvg,
   runAttacks,
   showValue,
+  sparkline,
   summarize,
   tableLines,
   type AttackJob,
@@ -65,46 +69,39 @@ function tableOf(option: string, pairs: readonly string[] = []): Record<string, 
 
 const barWidth = 30;
 
-/** On a screen a bar that is painted anew; else a line now and then. */
+/** A bar on standard error that is painted anew, where that is a screen; nothing elsewhere. Returns what to call after each run. */
 function progressOf(terminal: Terminal, all: number, now: () => number): () => void {
+  if (terminal.progress !== true) return () => undefined;
   const begunMs = now();
   let done = 0;
-  let saidTenths = 0;
-  return () => {
-    done++;
-    const tenths = Math.floor((10 * done) / all);
-    if (terminal.progress !== true && tenths === saidTenths) return;
-    saidTenths = tenths;
-    const seconds = (now() - begunMs) / 1_000;
-    const left = `${seconds.toFixed(0)} s, about ${((seconds / done) * (all - done)).toFixed(0)} s left`;
-    if (terminal.progress !== true) {
-      terminal.writeError(`${done} of ${all} runs, ${left}\n`);
-      return;
-    }
+  const paint = (): void => {
     const filled = Math.round((barWidth * done) / all);
     const bar = '█'.repeat(filled) + '░'.repeat(barWidth - filled);
-    terminal.writeError(done === all ? '\r\u001b[K' : `\r\u001b[K${bar} ${done} of ${all}, ${left}`);
+    const seconds = (now() - begunMs) / 1_000;
+    const left =
+      done === 0 ? '' : `, ${seconds.toFixed(0)} s, about ${((seconds / done) * (all - done)).toFixed(0)} s left`;
+    terminal.writeError(done === all ? '\r\u001b[K' : `\r\u001b[K${bar} ${done} of ${all} runs${left}`);
+  };
+  paint();
+  return () => {
+    done++;
+    paint();
   };
 }
 
+/** Several pairs: one line each, and how reachability went. */
 function comparison(outcomes: readonly Outcome[]): string[] {
   const columns = ['reachability', 'timeToConnectP95Ms', 'attackYield', 'publishesPerHour', 'benefit'] as const;
-  const rows = [['strategy', 'attacker', ...columns]];
+  const rows = [['strategy', 'attacker', ...columns, 'reachability over time']];
   for (const { strategy, attacker, summary } of outcomes) {
     const cells = columns.map((name) => {
       const figure = summary.figures[name];
       if (figure === undefined) return '–';
       return `${showValue(name, figure.mean)} ± ${showValue(name, figure.high - figure.mean)}`;
     });
-    rows.push([strategy, attacker, ...cells]);
+    rows.push([strategy, attacker, ...cells, sparkline(summary.series, 30)]);
   }
-  const widths = rows[0]?.map((_none, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0))) ?? [];
-  return rows.map((row) =>
-    row
-      .map((text, column) => text.padEnd(widths[column] ?? 0))
-      .join('  ')
-      .trimEnd(),
-  );
+  return alignedLines(rows);
 }
 
 function list({ output }: CommandContext): void {
@@ -170,6 +167,11 @@ async function simulate(options: Options, context: CommandContext): Promise<void
       seed: options.firstSeed + index,
     })),
   );
+  // What is wrong with a name is said before anything runs.
+  for (const { strategy, attacker } of pairs) {
+    await findDefence(strategy, common.strategyOptions, common.directory);
+    await findAttacker(attacker, common.attackerOptions, common.directory);
+  }
   const done = progressOf(terminal, pairs.length * options.seeds, () => runtime.clock.monotonic());
   const outcomes: Outcome[] = [];
   for (const [index, pair] of pairs.entries()) {
@@ -200,9 +202,10 @@ async function simulate(options: Options, context: CommandContext): Promise<void
     output.json({ scenario: size, results });
     return;
   }
-  for (const [index, { strategy, attacker, summary }] of outcomes.entries()) {
-    if (pairs.length > 1) break;
-    if (index > 0) output.line();
+  const [only] = outcomes;
+  if (outcomes.length > 1) for (const line of comparison(outcomes)) output.line(line);
+  else if (only !== undefined) {
+    const { strategy, attacker, summary } = only;
     output.heading(`${strategy} against ${attacker}`);
     output.line(
       `${options.seeds} seeds of ${options.hours} h: ${options.clients} clients, ${options.heads} heads, ${options.sessions} new sessions a second; ${summary.events} events`,
@@ -211,10 +214,9 @@ async function simulate(options: Options, context: CommandContext): Promise<void
     for (const line of tableLines(summary)) output.line(line);
     output.line();
     output.line('reachability over time, mean of all seeds');
-    for (const line of plotLines(summary.series, attackMinute, Math.min(100, terminal.columns ?? 100)))
-      output.line(line);
+    const columns = Math.min(100, terminal.columns ?? 100);
+    for (const line of plotLines(summary.series, attackMinute, columns)) output.line(line);
   }
-  if (pairs.length > 1) for (const line of comparison(outcomes)) output.line(line);
   output.line();
   for (const { strategy, attacker, summary } of outcomes) {
     output.line(`digest ${summary.digest.slice(0, 32)}${pairs.length > 1 ? `  ${strategy} / ${attacker}` : ''}`);
@@ -235,8 +237,7 @@ export const registerSimulate: RegisterCommand = (program, context) => {
     .command('simulate')
     .summary('simulate a strategy under an attack')
     .description(
-      'Thousands of clients, a service with its heads, and an attacker on a virtual clock, over many seeds; the rules are those of\n' +
-        'the embedded network, without keys. Prints what it came to. The same seeds give the same result.',
+      'Thousands of clients, a service with its heads, and an attacker on a virtual clock, over many seeds; the rules are those of the embedded network, without keys. Nothing is started and nothing is sent. Prints what it came to, with a plot. The same seeds give the same result.',
     )
     .option('-s, --strategy <names>', 'a strategy, several with commas, or the path of a module', 'stable')
     .option('-a, --attacker <names>', 'an attacker, several with commas, or the path of a module', 'poller')

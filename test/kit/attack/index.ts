@@ -12,7 +12,7 @@ export { defenceOf, defences, type Defence } from './defences.ts';
 export { runAttacks, type AttackJob } from './job.ts';
 export { findAttacker, findDefence } from './load.ts';
 export { metricNames, type MetricName, type Metrics } from './measure.ts';
-export { plotLines, plotSvg, showValue, tableLines } from './report.ts';
+export { alignedLines, plotLines, plotSvg, showValue, sparkline, tableLines } from './report.ts';
 export { simulateAttack, type AttackRun, type AttackSetup } from './run.ts';
 export { budgets, defaultScenario, type Scenario } from './scenario.ts';
 export { figureOf, summarize, type Figure, type Summary } from './statistics.ts';

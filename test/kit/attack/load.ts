@@ -26,6 +26,17 @@ function unknown(what: string, name: string, known: readonly string[]): ChimeraE
   );
 }
 
+function checkOptions<Output>(
+  schema: v.GenericSchema<unknown, Output>,
+  options: Options,
+  what: 'attacker' | 'strategy',
+  name: string,
+): Output {
+  const known = Object.keys((schema as { readonly entries?: object }).entries ?? {});
+  const remedy = known.length === 0 ? `${name} takes no options` : `options of ${name}: ${known.join(', ')}`;
+  return checkConfig(schema, options, `--${what}-option`, remedy);
+}
+
 /** Rejects with CLI_USAGE, CONFIG_INVALID or STRATEGY_FILE. */
 export async function findDefence(name: string, options: Options = {}, directory = '.'): Promise<Defence> {
   if (isPath(name)) return defenceOf(await loadStrategy(resolve(directory, name), options));
@@ -36,7 +47,7 @@ export async function findDefence(name: string, options: Options = {}, directory
   if (definition === undefined) {
     throw new ChimeraError('CLI_USAGE', `${name} takes no options here`, { remedy: 'leave out --strategy-option' });
   }
-  return { ...defence, strategy: definition.create(checkConfig(definition.options, options, '--strategy-option')) };
+  return { ...defence, strategy: definition.create(checkOptions(definition.options, options, 'strategy', name)) };
 }
 
 function bad(file: string, what: string, cause?: unknown): ChimeraError {
@@ -64,7 +75,7 @@ const attacker = v.looseObject({
 });
 
 const trialView = (sinceMs: number): AttackView => {
-  const sight = { points: ['head-01#0', 'head-02#1'], revision: 1, expiresAt: 1e10 };
+  const sight = { points: ['0d15ea5e0d15ea5e', '5eed1e555eed1e55'], revision: 1, expiresAt: 1e10 };
   return {
     nowMs: 1_800_000 + sinceMs,
     sinceMs,
@@ -134,5 +145,5 @@ export async function findAttacker(name: string, options: Options = {}, director
   if (isPath(name)) return loadAttacker(resolve(directory, name), options);
   const definition = attackers.get(name);
   if (definition === undefined) throw unknown('attacker', name, [...attackers.keys()]);
-  return definition.create(checkConfig(definition.options, options, '--attacker-option'));
+  return definition.create(checkOptions(definition.options, options, 'attacker', name));
 }

@@ -43,13 +43,15 @@ export function tableLines(summary: Summary): string[] {
     const figure = summary.figures[name];
     rows.push(figure === undefined ? [name, '–', '', '', '', '0'] : [name, ...cells(figure, name)]);
   }
+  return alignedLines(rows, 'right');
+}
+
+/** Columns below one another; the first one always to the left. */
+export function alignedLines(rows: readonly (readonly string[])[], rest: 'left' | 'right' = 'left'): string[] {
   const widths = rows[0]?.map((_none, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0))) ?? [];
-  return rows.map((row) =>
-    row
-      .map((text, column) => (column === 0 ? text.padEnd(widths[column] ?? 0) : text.padStart(widths[column] ?? 0)))
-      .join('  ')
-      .trimEnd(),
-  );
+  const cell = (text: string, column: number): string =>
+    column > 0 && rest === 'right' ? text.padStart(widths[column] ?? 0) : text.padEnd(widths[column] ?? 0);
+  return rows.map((row) => row.map(cell).join('  ').trimEnd());
 }
 
 const plotRows = 8;
@@ -65,6 +67,12 @@ function resample(series: readonly (number | null)[], columns: number): (number 
     return values.length === 0 ? null : values.reduce((sum, value) => sum + value, 0) / values.length;
   });
 }
+
+/** Shares over time in one line of at most `columns` characters. */
+export const sparkline = (series: readonly (number | null)[], columns: number): string =>
+  resample(series, columns)
+    .map((value) => (value === null ? ' ' : blocks[Math.max(1, Math.round(8 * value))]))
+    .join('');
 
 /** Reachability over time, `attackMinute` marked below. */
 export function plotLines(series: readonly (number | null)[], attackMinute: number, columns: number): string[] {

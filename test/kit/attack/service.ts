@@ -152,7 +152,8 @@ export class Service {
   #point(head: Head, now: number): Point {
     const relay = this.#random.int(this.#scenario.relays);
     const index = this.points.length;
-    const id = `${head.name}#${index}`;
+    // As a key is: it tells an attacker nothing of its head or its age.
+    const id = Buffer.from(this.#random.bytes(8)).toString('hex');
     const point: Point = {
       id,
       index,

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
 import { registerLab } from '../../../core/cli/commands/lab.ts';
+import { registerSimulate } from '../../../core/cli/commands/simulate.ts';
 import { registerMatrix } from '../../../core/cli/commands/matrix.ts';
 import { loadConfig, resolveConfig } from '../../../core/config/index.ts';
 import type { RotationStrategy } from '../../../core/pipeline/index.ts';
@@ -53,6 +54,14 @@ test('the matrix shows it', async () => {
   const run = await runCli(['matrix', ...commandIn('matrix')], { commands: [registerMatrix] });
   expect(run.err).toBe('');
   expect(run.out).toMatch(/^day-and-night: 6 heads/);
+});
+
+test('the simulator plays it against an attacker, beside another', { timeout: 120_000 }, async () => {
+  const run = await runCli(['simulate', ...commandIn('simulate')], { commands: [registerSimulate] });
+  expect(run.err).toBe('');
+  expect(run.exitCode).toBe(0);
+  expect(run.out).toMatch(/^strategy +attacker +reachability /);
+  for (const line of [/^stable +poller +\d/m, /my-strategy\.mjs +poller +\d/]) expect(run.out).toMatch(line);
 });
 
 test('the configuration names it', async () => {

@@ -1,6 +1,7 @@
 /** The detector against synthetic traces: what must be told, how soon, and what must not. */
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { baselineOf } from '../../../plugins/siege/detector.ts';
 import { createDetectorState, observe, type DetectorSettings, type Verdict } from '../../../plugins/siege/index.ts';
 import { createSeededRandom, type SeededRandom } from '../../kit/sim/seeded-random.ts';
 
@@ -43,6 +44,27 @@ const first = (verdicts: readonly Verdict[], from = 0): number =>
   verdicts.slice(from).findIndex(({ besieged }) => besieged);
 
 describe('the detector of sieges', () => {
+  test('has the median and the median deviation for its baseline, as sorting finds them', () => {
+    const median = (values: readonly number[]): number => {
+      const sorted = [...values].sort((a, b) => a - b);
+      const [low, high] = [(sorted.length - 1) >> 1, sorted.length >> 1].map((at) => sorted[at] ?? 0) as [
+        number,
+        number,
+      ];
+      return (low + high) / 2;
+    };
+    const rates = fc.array(fc.oneof(fc.integer({ min: 0, max: 5 }), fc.double({ min: 0, max: 1e6, noNaN: true })), {
+      maxLength: 400,
+    });
+    fc.assert(
+      fc.property(rates, (history) => {
+        const middle = median(history);
+        const deviation = 1.4826 * median(history.map((rate) => Math.abs(rate - middle)));
+        expect(baselineOf(history)).toEqual({ median: middle, deviation });
+      }),
+    );
+  });
+
   test('is silent over hours of any steady load', () => {
     fc.assert(
       fc.property(seeds, fc.double({ min: 0, max: 3, noNaN: true }), (seed, rate) => {

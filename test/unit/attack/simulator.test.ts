@@ -19,6 +19,8 @@ import {
 import { poisson } from '../../kit/attack/chance.ts';
 import { clockLeak, disruption, timingLeak, unpredictability } from '../../kit/attack/measure.ts';
 import { EventQueue } from '../../kit/attack/queue.ts';
+import { defaultScenario } from '../../kit/attack/scenario.ts';
+import { Service } from '../../kit/attack/service.ts';
 import { IntroFailures, replaces, RequestHistory } from '../../kit/network/rules/client.ts';
 import { DescriptorShelf } from '../../kit/network/rules/hsdir.ts';
 import { createSeededRandom } from '../../kit/sim/seeded-random.ts';
@@ -114,6 +116,37 @@ describe('a run', () => {
     expect(run?.metrics.reachability).toBeGreaterThan(0.98);
     expect(run?.counts.nacks).toBeGreaterThan(50);
   });
+});
+
+describe('a poller that asks every HSDir', () => {
+  test('has the whole of what distinct spreads over them, and of one descriptor no more', async () => {
+    const isolation = async (strategy: string, every_hsdir: boolean): Promise<number> => {
+      const setup = {
+        strategy,
+        attacker: 'poller',
+        seed: 1,
+        scenario: { ...scenario, uploadMs: 1_000 },
+        directory: '.',
+      };
+      const [run] = await runAttacks([{ ...setup, attackerOptions: { every_hsdir } }], { threads: 1 });
+      return run?.metrics.isolation ?? NaN;
+    };
+    expect(await isolation('distinct', false)).toBeGreaterThan(0.2);
+    expect(await isolation('distinct', true)).toBeLessThan(0.1);
+  });
+});
+
+test('an attacker cannot tell the head of a point from its name', async () => {
+  const { points } = new Service(
+    defaultScenario,
+    { detects: false, ghost: undefined, relayShare: 0 },
+    createSeededRandom('x'),
+  );
+  for (const { id, head } of points) {
+    expect(id).toMatch(/^[0-9a-f]{16}$/);
+    expect(id).not.toContain(head.name);
+  }
+  expect(new Set(points.map(({ id }) => id)).size).toBe(points.length);
 });
 
 describe('figures', () => {
@@ -237,7 +270,8 @@ describe('chimera simulate', () => {
     for (const part of ['stable against poller', 'reachability', '95 % interval', '▲ attack', 'digest ']) {
       expect(text.out).toContain(part);
     }
-    expect(text.err).toContain('2 of 2 runs');
+    // No screen, no bar.
+    expect(text.err).toBe('');
   });
   test('as JSON, the same twice; several at once', async () => {
     const once = await run('--strategy', 'stable,hydra', '--attacker', 'static-list', '--seeds', '2', '--json');
@@ -246,6 +280,36 @@ describe('chimera simulate', () => {
     const { results } = once.json() as { results: { metrics: Record<string, unknown> }[] };
     expect(results).toHaveLength(2);
     expect(Object.keys(results[0]?.metrics ?? {})).toEqual([...metricNames]);
+  });
+  test('a bar on a screen alone, which it leaves as it was', async () => {
+    const { err } = await runCli(
+      ['simulate', '--hours', '0.1', '--clients', '10', '--sessions', '0.1', '--threads', '1', '--seeds', '2'],
+      { commands: [registerSimulate], progress: true },
+    );
+    expect(err.split('\r').map((line) => line.replaceAll(/\u001b\[K|, \d+ s, about \d+ s left/g, ''))).toEqual([
+      '',
+      `${'░'.repeat(30)} 0 of 2 runs`,
+      `${'█'.repeat(15)}${'░'.repeat(15)} 1 of 2 runs`,
+      '',
+    ]);
+  });
+  test('several at once, one line each', async () => {
+    const { out, err } = await run('--strategy', 'stable,stacked', '--attacker', 'observer', '--seeds', '1');
+    expect(out).toMatch(/^strategy +attacker .*reachability over time\nstable +observer +100.0 % .*█+\nstacked/);
+    expect(err).toBe('');
+  });
+  test('a typo in one of several names is found before anything runs, with the likely name', async () => {
+    const { out, err } = await run('--strategy', 'stable,hydr', '--attacker', 'poller');
+    expect(out).toBe('');
+    expect(err).toMatch(
+      /^error CLI_USAGE: there is no strategy hydr \(did you mean hydra\?\)\nfix: name one of stable,/,
+    );
+  });
+  test('a typo in an option is told the options', async () => {
+    const { err } = await run('--attacker-option', 'perod_secs=5');
+    expect(err).toMatch(
+      /did you mean "period_secs"\?\nfix: options of poller: period_secs, lag_secs, every_hsdir, budget/,
+    );
   });
   test('lists what there is', async () => {
     const { out } = await run('--list');

@@ -26,6 +26,8 @@ export interface CliOptions {
   readonly input?: string | Uint8Array;
   /** What the person at the terminal answers. */
   readonly yes?: boolean;
+  /** Whether standard error is a screen. */
+  readonly progress?: boolean;
   readonly commands?: readonly RegisterCommand[];
   readonly connectTor?: CommandContext['connectTor'];
   readonly secrets?: CommandContext['secrets'];
@@ -42,6 +44,7 @@ export async function runCli(args: readonly string[], options: CliOptions = {}):
     terminal: {
       colours: false,
       screen: false,
+      progress: options.progress ?? false,
       confirm: () => Promise.resolve(options.yes ?? false),
       write: (text) => void (out += text),
       writeError: (text) => void (err += text),

@@ -1,6 +1,7 @@
 /** static-list, poller, pulse, hybrid-cpu and slow-drip: fetch the descriptor as clients do, and flood what it lists. */
 import * as v from 'valibot';
-import { evenly, nothing, type AttackerDefinition, type Attack } from '../attacker.ts';
+import { RequestHistory } from '../../network/rules/client.ts';
+import { evenly, nothing, type Attack, type AttackerDefinition, type AttackView } from '../attacker.ts';
 import { budget, seconds, within } from './options.ts';
 
 interface ListState {
@@ -32,6 +33,7 @@ export const staticList: AttackerDefinition<v.InferOutput<typeof once>, ListStat
 const polling = v.strictObject({
   period_secs: seconds(60),
   lag_secs: v.optional(within(0, 3_600), 10),
+  every_hsdir: v.optional(v.boolean('must be true or false'), false),
   budget: budget('small'),
 });
 interface PollState {
@@ -41,12 +43,22 @@ interface PollState {
   readonly dueMs: number;
   readonly pollMs: number;
 }
+/** Three of each of two replicas. */
+const fetchPositions = 6;
+/** What one HSDir lists, or every one that clients ask: where each has another descriptor, that is more. */
+function lookedUp(view: AttackView, everyHsdir: boolean): readonly string[] | undefined {
+  if (!everyHsdir) return view.fetch()?.points;
+  const history = new RequestHistory<number>();
+  const found = Array.from({ length: fetchPositions }, () => view.fetch(history)).filter((one) => one !== undefined);
+  return found.length === 0 ? undefined : [...new Set(found.flatMap(({ points }) => points))];
+}
+
 export const poller: AttackerDefinition<v.InferOutput<typeof polling>, PollState> = {
   name: 'poller',
   summary: 'Fetches the descriptor again and again, and floods what it lists now.',
   prediction: 'nothing by rotation: dilution, the rate limit, shedding',
   options: polling,
-  create: ({ period_secs, lag_secs, budget: means }) => ({
+  create: ({ period_secs, lag_secs, every_hsdir, budget: means }) => ({
     name: 'poller',
     budget: means,
     initial: () => ({ flooded: [], coming: undefined, dueMs: Infinity, pollMs: -Infinity }),
@@ -58,7 +70,7 @@ export const poller: AttackerDefinition<v.InferOutput<typeof polling>, PollState
       const first = flooded.length === 0 && coming === undefined;
       if (first || view.nowMs >= pollMs + period_secs * 1_000) {
         while (pollMs + period_secs * 1_000 <= view.nowMs) pollMs += period_secs * 1_000;
-        const fresh = view.fetch()?.points;
+        const fresh = lookedUp(view, every_hsdir);
         if (fresh !== undefined) [coming, dueMs] = [fresh, view.nowMs + lag_secs * 1_000];
       }
       if (coming !== undefined && view.nowMs >= dueMs) [flooded, coming, dueMs] = [coming, undefined, Infinity];
