@@ -38,6 +38,8 @@ const quick = [
   'a descriptor that no client can open',
   'the master key in a log',
   'the master key over the network',
+  'the replay window is off',
+  'a record counts without its signature',
 ];
 describe('the checkers notice', () => {
   test.each(mutations.filter(({ name }) => quick.includes(name)))(

@@ -1,8 +1,10 @@
 /** Those who wish the cluster ill: strangers on the network, a member that lies, a machine that was copied. */
-import type { Json } from '../../../../core/engine/index.ts';
+import type { ClusterRecord, Json } from '../../../../core/engine/index.ts';
+import { typeOf } from '../../../../plugins/mesh/session/datagram.ts';
 import type { SeededRandom } from '../seeded-random.ts';
 import type { Datagram } from './bus.ts';
 import { makeDaemon } from './node.ts';
+import { versionOf } from './observe.ts';
 import type { SimulatedNode, World } from './world.ts';
 
 /** What a node believes of the others, as text. Nothing that it has not been told by them may change it. */
@@ -19,8 +21,16 @@ export function beliefs({ daemon }: SimulatedNode): string {
   return JSON.stringify([members, records, admitted, election.publisher, election.epoch, election.elected]);
 }
 
-/** Called with each forged datagram that changed what its receiver believes. */
+/** Called with each forged datagram that changed what its receiver believes, or was not dropped. */
 export type OnBelieved = (how: string, node: SimulatedNode, before: string, after: string) => void;
+
+/** Who stood still so lately may still have datagrams to read, and may have lost some that came meanwhile. */
+const awakeMs = 60_000;
+/** Every forged datagram of a session must be dropped, and be counted. Handshakes may be answered. */
+function mustDrop({ bytes }: Datagram, { daemon }: SimulatedNode, world: World): boolean {
+  const still = daemon?.life.stoodStill;
+  return typeOf(bytes) === 'data' && (still === undefined || world.nowMs - still.toMs > awakeMs);
+}
 
 const onBelieved: WeakMap<World, OnBelieved> = new WeakMap();
 export function watchForgeries(world: World, listener: OnBelieved): void {
@@ -69,8 +79,12 @@ export function forge(world: World, random: SeededRandom, burst: number): void {
     const receiver = world.node(datagram.to);
     if (receiver?.daemon?.running !== true || receiver.daemon.life.state !== 'up') continue;
     const before = beliefs(receiver);
+    const { mesh } = receiver.daemon;
+    const { dropped } = mesh;
     world.bus.inject(datagram);
     const after = beliefs(receiver);
+    if (mustDrop(datagram, receiver, world) && mesh.dropped === dropped)
+      onBelieved.get(world)?.(how, receiver, 'not yet taken', 'taken');
     world.trace.line(`forged: ${how} of ${datagram.bytes.length} bytes to ${receiver.name}`);
     if (before !== after) onBelieved.get(world)?.(how, receiver, before, after);
   }
@@ -94,22 +108,36 @@ export function misbehave(world: World, node: SimulatedNode, random: SeededRando
     ];
     return lies[random.int(lies.length)] ?? null;
   };
+  const own = (): ClusterRecord | undefined => daemon?.mesh.records('heads').find((record) => record.node === node.id);
+  const said = (): string | undefined => {
+    const record = own();
+    return record && versionOf(record);
+  };
   let going = true;
   const lie = (): void => {
     if (!going || daemon?.life.state === 'dead') return;
     try {
+      if (daemon !== undefined) daemon.pen.honest = random.float() < 0.6;
+      const before = said();
       daemon?.mesh.publish('heads', junk());
-      if (random.float() < 0.5) daemon?.mesh.publish('election', { merit: text(6), ready: 1, published: -1 });
+      const now = said();
+      if (daemon?.pen.honest === false && now !== before && now !== undefined) world.observations.unsigned.add(now);
+      if (random.float() < 0.5) {
+        // A publisher that does not say any more that it publishes is replaced at once.
+        if (daemon?.election.elected === true) node.changedAtMs = world.nowMs;
+        daemon?.mesh.publish('election', { merit: text(6), ready: 1, published: -1 });
+      }
     } catch (error) {
       // Its own mesh may refuse what is too large.
       world.trace.line(`${node.name} cannot say that: ${String(error)}`);
     }
     world.clock.after(2_000 + 4_000 * random.float(), lie);
   };
-  const truth = daemon?.mesh.records('heads').find((record) => record.node === node.id)?.value;
+  const truth = own()?.value;
   lie();
   return () => {
     going = false;
+    if (daemon !== undefined) daemon.pen.honest = true;
     if (truth !== undefined && daemon?.life.state === 'up') daemon.mesh.publish('heads', truth);
   };
 }

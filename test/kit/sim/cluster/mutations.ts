@@ -16,6 +16,8 @@ import {
 import { createMaterial, encodeDescriptor, subcredential } from '../../../../core/onion/index.ts';
 import type { Candidate } from '../../../../core/pipeline/index.ts';
 import { electionPlugin, type ElectionOrder } from '../../../../plugins/election/index.ts';
+import { Book, parseJson } from '../../../../plugins/mesh/book.ts';
+import { ReplayWindow } from '../../../../plugins/mesh/session/window.ts';
 import type { Broken } from './checkers/index.ts';
 import { noFaults, type FaultOptions } from './faults.ts';
 import { simulate } from './simulate.ts';
@@ -27,6 +29,8 @@ export interface Mutation {
   readonly breaks: readonly string[];
   readonly mutate?: (plugins: readonly AnyPlugin[], node: string) => readonly AnyPlugin[];
   readonly settings?: Readonly<Record<string, Readonly<Record<string, unknown>>>>;
+  /** Puts the mistake into a part of the mesh that no plugin could replace; gives what takes it out again. */
+  readonly install?: () => () => void;
   /** What brings it to light. */
   readonly faults: Partial<FaultOptions>;
   readonly nodes?: number;
@@ -49,6 +53,13 @@ const selfish = (node: string): ElectionOrder<null> => ({
   own: () => null,
   compare: (a, b) => Number(b.node === node) - Number(a.node === node),
 });
+
+/** Methods of a class replaced, until what it gives is called. */
+function patched<T extends object>(prototype: T, methods: Partial<T>): () => void {
+  const before = Object.getOwnPropertyDescriptors(prototype);
+  Object.assign(prototype, methods);
+  return () => void Object.defineProperties(prototype, before);
+}
 
 const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex');
 
@@ -276,6 +287,32 @@ export const mutations: readonly Mutation[] = [
     faults: { forgeryEverySecs: 20 },
   },
   {
+    name: 'the replay window is off',
+    breaks: ['I5'],
+    install: () => patched(ReplayWindow.prototype, { fresh: () => true, take: () => true }),
+    faults: { forgeryEverySecs: 20 },
+  },
+  {
+    name: 'a record counts without its signature',
+    breaks: ['I6'],
+    install: () => {
+      const before = Object.getOwnPropertyDescriptor(Book.prototype, 'take')?.value as Book['take'];
+      return patched(Book.prototype, {
+        take(this: Book, record, value, nowMs, changes) {
+          const taken = before.call(this, record, value, nowMs, changes);
+          const json = value === undefined ? undefined : parseJson(value);
+          if (taken !== 'refused' || value === undefined || json === undefined || record.node === this.self)
+            return taken;
+          const { node, kind, incarnation, version } = record;
+          this.entries.put({ node, kind, incarnation, version, record, bytes: value, value: json });
+          changes.push({ node, what: 'record', kind });
+          return 'new';
+        },
+      });
+    },
+    faults: { hostileMemberEverySecs: 60 },
+  },
+  {
     name: 'the master key in a log',
     breaks: ['I7'],
     mutate: beside(
@@ -358,9 +395,19 @@ export const mutations: readonly Mutation[] = [
 ];
 
 /** Runs one mutation until a checker notices it: what it noticed, or undefined when none did in all seeds. */
-export async function caught(
+export async function caught(mutation: Mutation, { seeds = 4, hours = 0.3 } = {}): Promise<Broken | undefined> {
+  const uninstall = mutation.install?.();
+  try {
+    return await firstBroken(mutation, seeds, hours);
+  } finally {
+    uninstall?.();
+  }
+}
+
+async function firstBroken(
   { mutate, settings, faults, nodes = 4 }: Mutation,
-  { seeds = 4, hours = 0.3 } = {},
+  seeds: number,
+  hours: number,
 ): Promise<Broken | undefined> {
   for (let seed = 1; seed <= seeds; seed++) {
     const { broken } = await simulate({

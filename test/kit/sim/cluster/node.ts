@@ -27,6 +27,7 @@ import { presets } from '../../../../presets/index.ts';
 import type { EmbeddedTor } from '../../network/embedded/index.ts';
 import { endpointOf, maximumDatagram, type SimulatedBus } from './bus.ts';
 import type { Life, Machine } from './life.ts';
+import { signingWith, type Pen } from './pen.ts';
 
 /** What a daemon's socket keeps while the daemon stands still. */
 const socketQueue = 256;
@@ -57,6 +58,7 @@ export interface Daemon {
   readonly mesh: Mesh;
   readonly roster: Roster | undefined;
   readonly commands: ReadonlyMap<string, AdminCommand>;
+  readonly pen: Pen;
   /** False until its start has resolved. */
   running: boolean;
 }
@@ -98,13 +100,13 @@ export function busTransport(bus: SimulatedBus, life: Life, name: string): AnyPl
   });
 }
 
-function ownPlugins(parts: NodeParts, commands: Map<string, AdminCommand>): AnyPlugin[] {
+function ownPlugins(parts: NodeParts, commands: Map<string, AdminCommand>, pen: Pen): AnyPlugin[] {
   const keys = definePlugin({
     name: 'identity/simulated',
     summary: 'Keys from the seed.',
     gives: [nodeIdentityContract, clusterSecretsContract],
     apply(host) {
-      host.give(nodeIdentityContract, parts.identity);
+      host.give(nodeIdentityContract, signingWith(pen, parts.identity));
       host.give(clusterSecretsContract, parts.secrets);
     },
   });
@@ -143,7 +145,8 @@ export async function makeDaemon(
   const loaded = { file: undefined, directory, value };
   const resolved = await resolveConfig(loaded, { presets, plugins }, 'stable');
   const commands = new Map<string, AdminCommand>();
-  const all = [...ownPlugins(parts, commands), busTransport(bus, life, identity.node), ...resolved.plugins];
+  const pen: Pen = { honest: true };
+  const all = [...ownPlugins(parts, commands, pen), busTransport(bus, life, identity.node), ...resolved.plugins];
   const engine = createNode({ ...resolved, plugins: parts.mutate(all, identity.node) as AnyPlugin[] }, life.runtime);
   engine.onResult(onResult);
   const roster = optional(engine, rosterContract);
@@ -155,6 +158,7 @@ export async function makeDaemon(
     mesh: engine.service(meshContract),
     roster,
     commands,
+    pen,
     running: false,
   };
 }

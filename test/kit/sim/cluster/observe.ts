@@ -1,5 +1,11 @@
 /** What nodes say when they are observed: which texts each has sealed, and whose the introduction points are. Changes nothing. */
-import { definePlugin, meshContract, type AnyPlugin, type Mesh } from '../../../../core/engine/index.ts';
+import {
+  definePlugin,
+  meshContract,
+  type AnyPlugin,
+  type ClusterRecord,
+  type Mesh,
+} from '../../../../core/engine/index.ts';
 
 export interface SealedText {
   readonly node: string;
@@ -13,12 +19,17 @@ export interface Observations {
   readonly texts: Map<string, SealedText>;
   /** Of each introduction point (base64url of its auth key), whose head it belongs to. */
   readonly owners: Map<string, string>;
+  /** Versions of records that a hostile member has said without its signature. */
+  readonly unsigned: Set<string>;
   /** Called when a node begins to send a publication. */
   onSending: (node: string) => void;
 }
 
 /** Texts are forgotten beyond so many: they have long been uploaded. */
 const mostTexts = 500;
+
+export const versionOf = ({ node, kind, incarnation, version }: ClusterRecord): string =>
+  `${node} ${kind} ${incarnation} ${version}`;
 
 /** What a node says in its own record of the election. */
 export function claimOf(mesh: Mesh | undefined, node: string): number | undefined {

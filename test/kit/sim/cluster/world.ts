@@ -95,7 +95,7 @@ export class World {
     this.master = masterKeyFromSeed(this.random.bytes(32));
     this.address = addressOfKey(this.master.publicKey);
     this.clusterSecret = { generation: 1, secret: this.random.bytes(32) };
-    this.observations = { texts: new Map(), owners: new Map(), onSending: () => undefined };
+    this.observations = { texts: new Map(), owners: new Map(), unsigned: new Set(), onSending: () => undefined };
   }
 
   get nowMs(): number {

@@ -3,6 +3,7 @@
  * believed as it said it, and nothing else.
  */
 import { watchForgeries } from '../attackers.ts';
+import { versionOf } from '../observe.ts';
 import type { Daemon } from '../node.ts';
 import type { SimulatedNode } from '../world.ts';
 import type { MakeChecker } from './checker.ts';
@@ -58,7 +59,10 @@ export const checkMessages: MakeChecker = ({ world, storm, broken }) => {
       const reader = world.nodes[turn++ % world.nodes.length];
       if (reader?.daemon === undefined) return;
       for (const kind of kinds) {
-        for (const { node, version, value } of reader.daemon.mesh.records(kind)) {
+        for (const record of reader.daemon.mesh.records(kind)) {
+          const { node, version, value } = record;
+          if (node !== reader.id && world.observations.unsigned.has(versionOf(record)))
+            broken('I6', `${reader.name} believes what ${world.node(node)?.name} has not signed in ${kind} ${version}`);
           const versions = said.get(`${node} ${kind}`);
           if (node === reader.id || versions === undefined || checked.get(`${reader.id} ${node} ${kind}`) === value)
             continue;

@@ -1,0 +1,23 @@
+/** What a member signs with: a hostile one may leave out the signatures of what it says of its heads. */
+import type { NodeIdentity } from '../../../../core/engine/index.ts';
+import { headsKind } from '../../../../plugins/mesh/heads.ts';
+import { recordLabels, signatureBytes } from '../../../../plugins/mesh/record.ts';
+
+export interface Pen {
+  /** While it does not hold, records of heads bear no signature. */
+  honest: boolean;
+}
+
+/** The kind as it stands in a record, its length before it. */
+const kind = Buffer.from(`${String.fromCharCode(headsKind.length)}${headsKind}`, 'latin1');
+
+export function signingWith(pen: Pen, identity: NodeIdentity): NodeIdentity {
+  const isOfHeads = (message: Uint8Array): boolean => {
+    const text = Buffer.from(message);
+    return text.toString('latin1', 0, recordLabels.record.length) === recordLabels.record && text.includes(kind);
+  };
+  return {
+    ...identity,
+    sign: (message) => (pen.honest || !isOfHeads(message) ? identity.sign(message) : new Uint8Array(signatureBytes)),
+  };
+}
