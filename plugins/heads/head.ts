@@ -21,6 +21,7 @@ import {
 } from '../../core/onion/index.ts';
 import { usablePeriods, type Consensus, type HeadReport } from '../../core/pipeline/index.ts';
 import { jittered, withDeadline, type Log, type Runtime, type Timer } from '../../core/runtime/index.ts';
+import { createEarlyConsensus } from './early-consensus.ts';
 import { alone, directoryOf, readServices, writeServices, type ServiceSettings } from './settings.ts';
 import type { HeadOptions } from './options.ts';
 
@@ -104,6 +105,7 @@ export function createHead(context: HeadContext): Head {
   let uploadSeen = false;
   let setUpAtMs = 0;
   let missing = 0;
+  const early = createEarlyConsensus(tor, clock, log);
   /** Why it could not be set up last, and how often in a row. */
   let refusal: string | undefined;
   let refusals = 0;
@@ -277,12 +279,13 @@ export function createHead(context: HeadContext): Head {
       return;
     }
     const consensus = await tor.consensus();
+    if (mode.publishesItself) await early.look(consensus);
     const slots = descriptorSlots(consensus.times, consensus.rules, consensus.sharedRandom);
     const second = mode.publishesItself && slots.clientUses === 'second';
     const remote = second ? await fromHsdirs(service, consensus) : undefined;
     const descriptor = remote ?? own;
-    const early = second && remote === undefined && report === undefined;
-    if (early && clock.monotonic() < setUpAtMs + copyWaitMs) return;
+    const awaited = second && remote === undefined && report === undefined;
+    if (awaited && clock.monotonic() < setUpAtMs + copyWaitMs) return;
     if (descriptor === undefined || tor.state !== 'ready') return;
     const provenance = remote === undefined ? 'service' : 'hsdir';
     const next = knownContentOf(descriptor, provenance, service, consensus);
@@ -351,6 +354,7 @@ export function createHead(context: HeadContext): Head {
         lost?.cancel();
         quiet?.cancel();
         for (const release of releases) release();
+        await early.release();
       }
     },
     remove: async () => {

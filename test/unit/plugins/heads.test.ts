@@ -218,6 +218,53 @@ describe('set up', () => {
   });
 });
 
+describe('a time period that begins', () => {
+  const noon = evening - 6 * 3600;
+  const early = 'setConf FetchDirInfoEarly=1 FetchDirInfoExtraEarly=1';
+  const asBefore = 'setConf FetchDirInfoEarly=0 FetchDirInfoExtraEarly=0';
+  const settings = (s: Stage): string[] => setConfs(s.tor).filter((call) => call.includes('FetchDirInfo'));
+  async function beforeNoon(): Promise<Stage> {
+    const s = await stage({ at: noon - 3600 });
+    await s.start();
+    return s;
+  }
+
+  test('tor is asked for the consensus early, once, and left as it was when it has it', async () => {
+    const s = await beforeNoon();
+    await s.clock.advance(3_590_000);
+    expect(settings(s)).toEqual([]);
+    await s.clock.advance(20_000);
+    expect(settings(s)).toEqual([early]);
+    await s.clock.advance(600_000);
+    expect(settings(s)).toEqual([early]);
+    s.tor.setConsensus(makeConsensus(noon));
+    await s.clock.advance(10_000);
+    expect(settings(s)).toEqual([early, asBefore]);
+  });
+
+  test('an operator who has set it is not meddled with, and at the stop tor is left as it was', async () => {
+    const s = await beforeNoon();
+    s.tor.conf.set('FetchDirInfoExtraEarly', '1');
+    await s.clock.advance(3_700_000);
+    s.tor.setConsensus(makeConsensus(noon));
+    await s.clock.advance(10_000);
+    expect(settings(s)).toEqual([]);
+    const other = await beforeNoon();
+    await other.clock.advance(3_700_000);
+    await other.stop();
+    expect(settings(other)).toEqual([early, asBefore]);
+  });
+
+  test('a tor that refuses it runs its head as before', async () => {
+    const s = await beforeNoon();
+    await s.clock.advance(10_000);
+    s.tor.onSetConf = () => Promise.reject(new Error('513'));
+    await s.clock.advance(3_700_000);
+    expect(s.now()).toHaveLength(1);
+    expect(s.lines.filter(({ level }) => level === 'warn' || level === 'error')).toEqual([]);
+  });
+});
+
 describe('which source tells the introduction points', () => {
   const uploaded = (s: Stage): void =>
     s.tor.emit('HS_DESC', 'UPLOADED', s.services.get(own)?.address ?? '', 'UNKNOWN', '$X');
