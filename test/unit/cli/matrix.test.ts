@@ -66,8 +66,19 @@ describe('the page', () => {
   test('is a table that can be read aloud, light or dark', () => {
     expect(page.match(/<th scope="row">/g)).toHaveLength(8);
     expect(page.match(/<th scope="col"/g)).toHaveLength(27);
-    expect(page).toContain('<caption>');
+    expect(page).toContain('<table aria-describedby="legend">');
+    expect(page).toMatch(/<p class="legend" id="legend">Which head is live in which hour/);
     expect(page).toContain('prefers-color-scheme: dark');
+  });
+  test('on a narrow screen the table scrolls, by keyboard too, and the names stay', () => {
+    expect(page).toContain('<div class="frame" role="region" aria-labelledby="legend" tabindex="0">');
+    expect(page).toMatch(/\.frame \{ overflow-x: auto; \}[\s\S]*th:first-child \{ position: sticky; left: 0;/);
+  });
+  test('nearly an hour is not 60 minutes, which would be all of it', () => {
+    const [row] = matrix.rows;
+    if (row === undefined) throw new Error('no row');
+    const nearly = matrixHtml({ ...matrix, rows: [{ ...row, hours: row.hours.map(() => 0.997) }] });
+    expect(nearly).toContain('<td class="s4">59′</td>');
   });
   test('names are text, not markup', () => {
     expect(matrixHtml({ ...matrix, strategy: '<script>"&' })).toContain('&#60;script&#62;&#34;&#38;');
