@@ -3,7 +3,7 @@ import type { ClusterRecord, Json } from '../../../../core/engine/index.ts';
 import { typeOf } from '../../../../plugins/mesh/session/datagram.ts';
 import type { SeededRandom } from '../seeded-random.ts';
 import type { Datagram } from './bus.ts';
-import { makeDaemon } from './node.ts';
+import { makeDaemon, type Daemon } from './node.ts';
 import { versionOf } from './observe.ts';
 import type { SimulatedNode, World } from './world.ts';
 
@@ -90,9 +90,14 @@ export function forge(world: World, random: SeededRandom, burst: number): void {
   }
 }
 
+/** Those that misbehave already: the truth of a second lie would be the first. */
+const liars = new WeakSet<Daemon>();
+
 /** A member says what it may not. Gives what stops it. */
 export function misbehave(world: World, node: SimulatedNode, random: SeededRandom): () => void {
   const { daemon } = node;
+  if (daemon === undefined || liars.has(daemon)) return () => undefined;
+  liars.add(daemon);
   const victim = world.nodes.find((other) => other !== node);
   const text = (length: number): string => Buffer.from(random.bytes(length)).toString('base64');
   const junk = (): Json => {
@@ -108,37 +113,53 @@ export function misbehave(world: World, node: SimulatedNode, random: SeededRando
     ];
     return lies[random.int(lies.length)] ?? null;
   };
-  const own = (): ClusterRecord | undefined => daemon?.mesh.records('heads').find((record) => record.node === node.id);
+  const own = (): ClusterRecord | undefined => daemon.mesh.records('heads').find((record) => record.node === node.id);
   const said = (): string | undefined => {
     const record = own();
     return record && versionOf(record);
   };
+  // What it would say honestly, also when that changes meanwhile.
+  let truth = own()?.value;
+  let lying = false;
+  const unsubscribe = daemon.mesh.onChange((change) => {
+    if (!lying && change.node === node.id && change.what === 'record' && change.kind === 'heads') truth = own()?.value;
+  });
   let going = true;
   const lie = (): void => {
-    if (!going || daemon?.life.state === 'dead') return;
+    if (!going || daemon.life.state === 'dead') return;
     try {
-      if (daemon !== undefined) daemon.pen.honest = random.float() < 0.6;
+      daemon.pen.honest = random.float() < 0.6;
       const before = said();
-      daemon?.mesh.publish('heads', junk());
+      lying = true;
+      daemon.mesh.publish('heads', junk());
+      lying = false;
       const now = said();
-      if (daemon?.pen.honest === false && now !== before && now !== undefined) world.observations.unsigned.add(now);
+      if (!daemon.pen.honest && now !== before && now !== undefined) world.observations.unsigned.add(now);
       if (random.float() < 0.5) {
         // A publisher that does not say any more that it publishes is replaced at once.
-        if (daemon?.election.elected === true) node.changedAtMs = world.nowMs;
-        daemon?.mesh.publish('election', { merit: text(6), ready: 1, published: -1 });
+        if (daemon.election.elected) node.changedAtMs = world.nowMs;
+        daemon.mesh.publish('election', { merit: text(6), ready: 1, published: -1 });
       }
     } catch (error) {
+      lying = false;
       // Its own mesh may refuse what is too large.
       world.trace.line(`${node.name} cannot say that: ${String(error)}`);
     }
     world.clock.after(2_000 + 4_000 * random.float(), lie);
   };
-  const truth = own()?.value;
   lie();
   return () => {
     going = false;
-    if (daemon !== undefined) daemon.pen.honest = true;
-    if (truth !== undefined && daemon?.life.state === 'up') daemon.mesh.publish('heads', truth);
+    unsubscribe();
+    liars.delete(daemon);
+    daemon.pen.honest = true;
+    if (truth === undefined) return;
+    const honest = truth;
+    daemon.life.run(() => {
+      // Another version in any case: the last one may bear no signature.
+      daemon.mesh.publish('heads', []);
+      daemon.mesh.publish('heads', honest);
+    });
   };
 }
 

@@ -20,13 +20,20 @@ export interface SeenUpload {
 /** The last descriptors of each blinded key at each HSDir. */
 export type Held = ReadonlyMap<string, SeenUpload>;
 
+export interface Directories {
+  readonly held: Held;
+  /** HSDirs that have lost all they had and were sent nothing since: no publisher hears of that, so it takes till the next round. */
+  readonly forgetful: ReadonlySet<string>;
+}
+
 const mostOpened = 64;
 const periodMinutes = 1_440;
 
 /** Listens at every HSDir of the network from now on. */
-export function watchDirectories(world: World, onUpload: (upload: SeenUpload) => void): { readonly held: Held } {
+export function watchDirectories(world: World, onUpload: (upload: SeenUpload) => void): Directories {
   const { master, address, clock } = world;
   const held = new Map<string, SeenUpload>();
+  const forgetful = new Set<string>();
   const ours = new Map<number, string>();
   const opened = new Map<string, readonly string[] | undefined>();
 
@@ -78,15 +85,19 @@ export function watchDirectories(world: World, onUpload: (upload: SeenUpload) =>
         introPoints: open(text, period),
       };
       world.trace.line(`upload to ${fingerprint.slice(0, 8)}: revision ${outer.revision}, ${status}`);
-      if (upload.accepted) held.set(`${fingerprint} ${blindedKey}`, upload);
+      if (upload.accepted) {
+        held.set(`${fingerprint} ${blindedKey}`, upload);
+        forgetful.delete(fingerprint);
+      }
       onUpload(upload);
       return status;
     };
     const forget = hsdir.forget.bind(hsdir);
     hsdir.forget = () => {
       for (const key of held.keys()) if (key.startsWith(`${fingerprint} `)) held.delete(key);
+      forgetful.add(fingerprint);
       forget();
     };
   }
-  return { held };
+  return { held, forgetful };
 }

@@ -5,7 +5,7 @@
 import type { AnyPlugin } from '../../../../core/engine/index.ts';
 import { createSeededRandom } from '../seeded-random.ts';
 import { calmMs, makeCheckers, sampleMs, type Broken, type Checker } from './checkers/index.ts';
-import { watchDirectories, type Held, type SeenUpload } from './directories.ts';
+import { watchDirectories, type SeenUpload } from './directories.ts';
 import { drawFaults, faultClasses, type FaultClass, type FaultOptions } from './faults.ts';
 import { measure, type Figures } from './figures.ts';
 import { Storm } from './storm.ts';
@@ -73,7 +73,7 @@ export async function simulate(options: SimulationOptions): Promise<SimulationRe
     figures.upload(upload);
     for (const checker of checkers) checker.upload?.(upload);
   };
-  const directories: { readonly held: Held } = watchDirectories(world, onUpload);
+  const directories = watchDirectories(world, onUpload);
   checkers = makeCheckers(context, directories);
   const sent = checkers.filter((checker) => checker.sent !== undefined);
   world.bus.onSent = (datagram) => {

@@ -3,13 +3,10 @@
  * clients ask have a descriptor of that epoch with every node's introduction points. I12: also when the transport was gone for all.
  */
 import type { CycleResult } from '../../../../../core/pipeline/index.ts';
-import type { Held } from '../directories.ts';
+import type { Directories } from '../directories.ts';
 import type { CheckerContext, Checker } from './checker.ts';
 
-export function checkConvergence(
-  { world, storm, broken }: CheckerContext,
-  directories: { readonly held: Held },
-): Checker {
+export function checkConvergence({ world, storm, broken }: CheckerContext, { held, forgetful }: Directories): Checker {
   /** Where clients look for the descriptor, by the last publication. */
   let current: { readonly blindedKey: string; readonly asked: readonly string[] } | undefined;
   const note = ({ sealed }: CycleResult): void => {
@@ -40,8 +37,11 @@ export function checkConvergence(
           broken(invariant, `${name} does not know that ${one.name} publishes in epoch ${epoch}`);
         }
       }
-      for (const hsdir of current?.asked ?? []) {
-        const upload = directories.held.get(`${hsdir} ${current?.blindedKey}`);
+      const asked = current?.asked ?? [];
+      const remembering = asked.filter((hsdir) => !forgetful.has(hsdir));
+      if (current !== undefined && remembering.length === 0) broken(invariant, 'no HSDir has the descriptor');
+      for (const hsdir of remembering) {
+        const upload = held.get(`${hsdir} ${current?.blindedKey}`);
         if (upload?.epoch !== epoch) {
           broken(
             invariant,

@@ -1,5 +1,5 @@
 /** The checkers of the invariants, one small family each. I11 (shares of a threshold signer) has no subject yet. */
-import type { Held } from '../directories.ts';
+import type { Directories } from '../directories.ts';
 import { checkBounds } from './bounds.ts';
 import type { Checker, CheckerContext } from './checker.ts';
 import { checkConvergence } from './convergence.ts';
@@ -11,7 +11,7 @@ import { checkSessions } from './sessions.ts';
 
 export * from './checker.ts';
 
-export function makeCheckers(context: CheckerContext, directories: { readonly held: Held }): readonly Checker[] {
+export function makeCheckers(context: CheckerContext, directories: Directories): readonly Checker[] {
   return [
     ...[checkEpochs, checkDirectories, checkMessages, checkSecrets, checkSessions, checkBounds].map((make) =>
       make(context),
