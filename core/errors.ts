@@ -76,7 +76,7 @@ export const errorCodes = {
   VAULT_PASSPHRASE: 'a passphrase does not open the sealed master key',
   VAULT_REFUSED: 'a member does not get the master key, or gave another one',
   WIREGUARD_COMMAND: 'a command that makes the WireGuard interface failed',
-  WIREGUARD_KEY: "the file of the node's WireGuard key is damaged",
+  WIREGUARD_KEY: "the file of the node's WireGuard key is damaged, open to others, or cannot be read or written",
   WIREGUARD_MISSING: 'a program that WireGuard needs is not installed',
   WIREGUARD_TAKEN: 'an interface of that name exists and is not of this node',
   // core/config

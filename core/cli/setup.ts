@@ -7,7 +7,7 @@ import { resolve } from 'node:path';
 import { createNodeKey, readNodeKey } from '../../plugins/identity/index.ts';
 import type { NodeIdentity } from '../engine/index.ts';
 import { ChimeraError, messageOf } from '../errors.ts';
-import { formatEndpoint, type Endpoint } from '../runtime/index.ts';
+import { formatEndpoint, removeUnfinished, type Endpoint } from '../runtime/index.ts';
 import type { CommandContext } from './context.ts';
 
 export interface Place {
@@ -72,9 +72,7 @@ export async function prepare({ runtime }: CommandContext, { directory, state, c
         remedy: `chmod 700 ${state}, or name another directory`,
       });
     }
-    for (const name of await store.list(state)) {
-      if (/^[a-z0-9_.]{1,40}\.\d{1,10}-\d{1,6}\.new$/.test(name)) await store.remove(`${state}/${name}`);
-    }
+    await removeUnfinished(store, state);
   });
 }
 

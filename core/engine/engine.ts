@@ -32,7 +32,7 @@ import {
   type Signals,
   type Signer,
 } from '../pipeline/index.ts';
-import { withDeadline, type Clock, type Runtime, type Store } from '../runtime/index.ts';
+import { removeUnfinished, withDeadline, type Clock, type Runtime, type Store } from '../runtime/index.ts';
 import type { Contract } from './contract.ts';
 import { electionContract, restrictedDiscoveryContract, signerContract, type Election } from './contracts/publisher.ts';
 import { torContract } from './contracts/tor.ts';
@@ -355,6 +355,8 @@ async function makeStateDirectory(store: Store, path: string): Promise<void> {
       cause: error,
     });
   }
+  // A directory that may not be written has no place for what comes either: whoever writes first says so.
+  await removeUnfinished(store, path).catch(() => undefined);
 }
 
 /** A coded error speaks for itself; any other one is named after its plugin. */

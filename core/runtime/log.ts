@@ -20,8 +20,24 @@ const secretName =
   /secret|private|passw|passphrase|token|cookie|seed|share|psk|credential|prf|(?:^|_|\b)key$|(?:Secret|Private|Client|Master|Signing|Session)Key$/i;
 /** Names that match the above and are public by nature. */
 const publicName = /public|blindedKey|_?fingerprint/i;
-/** How the texts of key files, and of invitations, begin. */
-const secretText = /(?:== ed25519v1-secret|chimera-node-key|chimera-cluster-secrets|invite-[a-z2-7]{20})[\s\S]*/i;
+/**
+ * How texts begin that are secret: key files, invitations, PEM, a client's key as tor keeps it, what proves who we are to a
+ * control port. All that follows is cut.
+ */
+const secretText = new RegExp(
+  [
+    '== ed25519v1-secret',
+    'chimera-node-key',
+    'chimera-cluster-secrets',
+    'invite-[a-z2-7]{20}',
+    '-----BEGIN [A-Z ]{0,32}PRIVATE KEY',
+    '[a-z2-7]{56}:descriptor:x25519:',
+    '\\bAUTHENTICATE\\s+["0-9A-F]',
+  ]
+    .map((start) => `${start}[\\s\\S]*`)
+    .join('|'),
+  'i',
+);
 /** True for names of fields whose values must not be shown. */
 export function isSecretName(name: string): boolean {
   return secretName.test(name) && !publicName.test(name);
@@ -39,11 +55,15 @@ export function redacted(value: unknown, name = '', depth = 0): unknown {
   }
   if (typeof value === 'bigint') return value.toString();
   if (typeof value !== 'object' || value === null) return value;
-  if (value instanceof Uint8Array) return `[${value.length} bytes]`;
+  if (ArrayBuffer.isView(value)) return `[${value.byteLength} bytes]`;
   if (depth >= maximumDepth) return '[…]';
   if (value instanceof Error) {
     const { code, remedy } = value as { code?: unknown; remedy?: unknown };
-    return { message: redacted(value.message), ...(code ? { code } : {}), ...(remedy ? { remedy } : {}) };
+    return {
+      message: redacted(value.message),
+      ...(code ? { code: redacted(code) } : {}),
+      ...(remedy ? { remedy: redacted(remedy) } : {}),
+    };
   }
   if (Array.isArray(value)) return value.map((item) => redacted(item, '', depth + 1));
   if (value instanceof Map || value instanceof Set) return redacted([...value], '', depth + 1);
@@ -66,7 +86,7 @@ export function createLog(destination: DestinationStream, level: LogLevel, now: 
     const at =
       (name: 'debug' | 'info' | 'warn' | 'error') =>
       (message: string, fields: LogFields = {}): void => {
-        if (logger.isLevelEnabled(name)) logger[name](redacted(fields) as object, message);
+        if (logger.isLevelEnabled(name)) logger[name](redacted(fields) as object, redacted(message) as string);
       };
     return {
       debug: at('debug'),

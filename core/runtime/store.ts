@@ -1,6 +1,7 @@
 /** Files. The only place that touches a disk; simulations pass one that lives in memory. */
 import { chmod, chown, mkdir, open, readdir, rename, rm, rmdir, stat, statfs, type FileHandle } from 'node:fs/promises';
 import { dirname } from 'node:path';
+import { systemSelf, type Self } from './self.ts';
 
 export interface Store {
   /**
@@ -52,6 +53,26 @@ async function readUpTo(file: FileHandle, path: string, maximumBytes: number): P
 }
 
 let serial = 0;
+
+/** How `write` names what it has not finished: the process and a number. */
+const unfinished = /^.{1,200}\.(\d{1,10})-\d{1,15}\.new$/s;
+
+/**
+ * Removes what writes that a crash has ended left in a directory: it may hold a secret that has been replaced since. What a
+ * process that runs may be writing stays; one of this process' id is an earlier life's, as in a container.
+ */
+export async function removeUnfinished(
+  store: Store,
+  directory: string,
+  { pid, alive }: Pick<Self, 'pid' | 'alive'> = systemSelf,
+): Promise<void> {
+  for (const name of await store.list(directory)) {
+    const writer = unfinished.exec(name)?.[1];
+    if (writer !== undefined && (Number(writer) === pid || !alive(Number(writer)))) {
+      await store.remove(`${directory}/${name}`);
+    }
+  }
+}
 
 export const systemStore: Store = {
   read: async (path, maximumBytes) => {

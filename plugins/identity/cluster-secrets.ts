@@ -90,6 +90,12 @@ export async function writeClusterSecrets(
   await writeOwnFile(store, path, encodeClusterSecrets(secrets), { what, ...options });
 }
 
+/** The service, and its end. */
+export interface HeldClusterSecrets extends ClusterSecrets {
+  /** Waits for what is being kept, then overwrites the secrets; from then on there are none, and none is learned or kept. */
+  release(): Promise<void>;
+}
+
 /**
  * The service. `initial` is asked once, at the first use; `keep` is called with each change and rejects when it could not.
  * A change counts from the moment that it is known: a node whose disk is full stays with the others.
@@ -97,10 +103,11 @@ export async function writeClusterSecrets(
 export function createClusterSecrets(
   initial: () => readonly ClusterSecret[],
   keep: (secrets: readonly ClusterSecret[]) => Promise<void>,
-): ClusterSecrets {
+): HeldClusterSecrets {
   const listeners = new Set<() => void>();
   let known: readonly ClusterSecret[] | undefined;
   let keeping: Promise<void> = Promise.resolve();
+  let released = false;
   const current = (): readonly ClusterSecret[] => (known ??= initial());
 
   const change = async (next: readonly ClusterSecret[]): Promise<void> => {
@@ -115,6 +122,7 @@ export function createClusterSecrets(
     current,
     learn: async (secret) => {
       if (!isSound(secret)) throw new ChimeraError('IDENTITY_FILE', 'a cluster secret has a bad generation or length');
+      if (released) return;
       const [newest] = current();
       if (newest !== undefined && !isLater(secret, newest)) return;
       const copy = { generation: secret.generation, secret: Uint8Array.from(secret.secret) };
@@ -122,6 +130,7 @@ export function createClusterSecrets(
       await change(older === undefined ? [copy] : [copy, older]);
     },
     retire: async (below) => {
+      if (released) return;
       const [newest] = current();
       const left = current().filter((secret) => secret === newest || secret.generation >= below);
       if (left.length < current().length) await change(left);
@@ -129,6 +138,13 @@ export function createClusterSecrets(
     onChange: (listener) => {
       listeners.add(listener);
       return () => listeners.delete(listener);
+    },
+    release: async () => {
+      if (released) return;
+      released = true;
+      await keeping;
+      for (const { secret } of known ?? []) secret.fill(0);
+      known = [];
     },
   };
 }

@@ -83,16 +83,14 @@ export const identity = definePlugin<IdentityOptions>({
       sign: (message) => own().sign(message),
       agree: (publicKey) => own().agree(publicKey),
     });
-    host.give(
-      clusterSecretsContract,
-      createClusterSecrets(
-        () => {
-          if (initial === undefined) throw early();
-          return initial;
-        },
-        (secrets) => writeClusterSecrets(store, paths.clusterSecrets, secrets),
-      ),
+    const secrets = createClusterSecrets(
+      () => {
+        if (initial === undefined) throw early();
+        return initial;
+      },
+      (kept) => writeClusterSecrets(store, paths.clusterSecrets, kept),
     );
+    host.give(clusterSecretsContract, secrets);
 
     host.hooks.start.tapPromise(name, async () => {
       const found = await readNodeKey(store, paths.nodeKey);
@@ -103,8 +101,9 @@ export const identity = definePlugin<IdentityOptions>({
       }
       initial = await readClusterSecrets(store, paths.clusterSecrets);
       loaded = found;
-      host.defer(() => {
+      host.defer(async () => {
         loaded = undefined;
+        await secrets.release();
       });
     });
   },

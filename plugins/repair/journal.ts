@@ -3,6 +3,11 @@ import type { Json } from '../../core/engine/index.ts';
 import { formatTime, type Clock, type Log, type Store } from '../../core/runtime/index.ts';
 import { describeCause, type Action, type Cause } from './cause.ts';
 
+/** The most entries that may be kept, each as long as it may be, and as many more: the bound may have been larger before. */
+const largestFile = 32 * 1_048_576;
+/** A command may say much. */
+const longestOutcome = 500;
+
 export interface Entry {
   /** Unix milliseconds. */
   readonly at: number;
@@ -43,9 +48,9 @@ export function createJournal(parts: {
     outcome,
   });
 
-  /** What the last run has left, once. Whatever it is, it is text of ours or gone. */
+  /** What the last run has left, once. Rejects when it cannot be read: what may be there is not written over. */
   const earlier = async (file: string): Promise<readonly string[]> => {
-    const bytes = await store.read(file, 1_048_576).catch(() => undefined);
+    const bytes = await store.read(file, largestFile);
     const text = bytes === undefined ? '' : Buffer.from(bytes).toString('utf8');
     return text.split('\n').filter((line) => line.startsWith('{'));
   };
@@ -57,7 +62,8 @@ export function createJournal(parts: {
         await store.write(file, `${[...kept, ...lines].slice(-maximumEntries).join('\n')}\n`);
         told = false;
       } catch (error) {
-        if (!told) log.warn('the journal of repairs cannot be written', { error });
+        if (!told)
+          log.warn('the journal of repairs cannot be written; its newest entries are in the status alone', { error });
         told = true;
       }
     }
@@ -66,7 +72,7 @@ export function createJournal(parts: {
 
   return {
     add: (cause, action, outcome) => {
-      const entry: Entry = { at: clock.now(), cause, action, outcome };
+      const entry: Entry = { at: clock.now(), cause, action, outcome: outcome.slice(0, longestOutcome) };
       log.warn(`repair: ${describeCause(cause)}`, { action: action.kind, outcome });
       lines.push(JSON.stringify(asJson(entry)));
       if (lines.length > maximumEntries) lines.shift();

@@ -63,7 +63,8 @@ export async function runCommand(
   signal: AbortSignal,
 ): Promise<void> {
   const failed = (why: string): ChimeraError =>
-    new ChimeraError('REPAIR_COMMAND', `${[command, ...args].join(' ')}: ${why}`, {
+    // Without its arguments: what is in them is the operator's, and this goes to the log, the journal and the status.
+    new ChimeraError('REPAIR_COMMAND', `${command}: ${why}`, {
       remedy: 'let the user that runs Chimera do this (a rule of polkit or sudo), and try it by hand',
     });
   const child = await processes.start(command, args).catch((error: unknown) => {

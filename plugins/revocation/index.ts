@@ -198,7 +198,7 @@ export const revocation = definePlugin<v.InferOutput<typeof options>>({
       const secrets = host.need(clusterSecretsContract);
       const roster = host.need(rosterContract);
       const [first] = secrets.current();
-      const kept = path === undefined ? undefined : await readKept(store, path);
+      const kept = path === undefined ? undefined : await readKept(store, path, log);
       const known = kept !== undefined && first !== undefined && kept.secret === secretName(first);
       keeper = createKeeper({
         identity: host.need(nodeIdentityContract),

@@ -1,6 +1,7 @@
 /** How many removals the newest secret was made without, kept over restarts in `revocation.json`. Public. */
 import * as v from 'valibot';
-import type { Store } from '../../core/runtime/index.ts';
+import { messageOf } from '../../core/errors.ts';
+import type { Log, Store } from '../../core/runtime/index.ts';
 
 const file = v.strictObject({
   secret: v.pipe(v.string(), v.regex(/^[0-9a-f]{32}$/)),
@@ -10,15 +11,18 @@ export type Kept = v.InferOutput<typeof file>;
 const largestFile = 4_096;
 
 /** Undefined when there is none, or none that can be used: a secret too many is then made, and does no harm. */
-export async function readKept(store: Store, path: string): Promise<Kept | undefined> {
+export async function readKept(store: Store, path: string, log: Log): Promise<Kept | undefined> {
+  let why = 'it is not what this plugin writes';
   try {
     const bytes = await store.read(path, largestFile);
     if (bytes === undefined) return undefined;
     const result = v.safeParse(file, JSON.parse(Buffer.from(bytes).toString('utf8')));
-    return result.success ? result.output : undefined;
-  } catch {
-    return undefined;
+    if (result.success) return result.output;
+  } catch (error) {
+    why = messageOf(error);
   }
+  log.warn('what was kept of removals is of no use; the secret is changed once more if there were any', { path, why });
+  return undefined;
 }
 
 export async function writeKept(store: Store, path: string, kept: Kept): Promise<void> {

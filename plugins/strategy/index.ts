@@ -11,6 +11,7 @@ import {
   type Host,
   type Json,
 } from '../../core/engine/index.ts';
+import { ChimeraError, messageOf } from '../../core/errors.ts';
 import { rotateStages, type RotationStrategy, type StrategyDefinition } from '../../core/pipeline/index.ts';
 import type { Timer } from '../../core/runtime/index.ts';
 
@@ -52,6 +53,7 @@ export function rotateBy(host: Host, name: string, strategyOf: () => RotationStr
   const file = host.stateDirectory === undefined ? undefined : `${host.stateDirectory}/rotation.json`;
   /** What was decided last, and in which term; undefined before the first decision. */
   let last: { readonly epoch: number; readonly state: unknown } | undefined;
+  let spread: string | undefined;
   let kept: string | undefined;
   let timer: Timer | undefined;
   host.defer(() => timer?.cancel());
@@ -102,14 +104,26 @@ export function rotateBy(host: Host, name: string, strategyOf: () => RotationStr
     return decision.rotation;
   });
 
+  const keep = async (path: string, text: string): Promise<void> => {
+    try {
+      await store.write(path, `${text}\n`);
+    } catch (error) {
+      throw new ChimeraError('STATE_FILE', `state file ${path} cannot be written: ${messageOf(error)}`, {
+        remedy: 'make room on the disk and see that the directory is writable; a restart begins an older rotation',
+        cause: error,
+      });
+    }
+  };
+
   host.hooks.settled.tapPromise(name, async ({ outcome }) => {
     const strategy = strategyOf();
     if (strategy.restore === undefined || last === undefined) return;
     if (outcome !== 'published' && outcome !== 'unconfirmed') return;
     const text = JSON.stringify({ strategy: strategy.name, ...last });
-    if (text === kept) return;
+    if (text !== spread) host.want(meshContract)?.publish(recordKind, JSON.parse(text) as Json);
+    spread = text;
+    if (file === undefined || text === kept) return;
+    await keep(file, text);
     kept = text;
-    host.want(meshContract)?.publish(recordKind, JSON.parse(text) as Json);
-    if (file !== undefined) await store.write(file, `${text}\n`);
   });
 }

@@ -5,6 +5,7 @@
  */
 import { masterContract, masterKeyContract } from '../../../core/engine/index.ts';
 import { ChimeraError } from '../../../core/errors.ts';
+import { removeUnfinished } from '../../../core/runtime/index.ts';
 import { headsPlugin } from '../index.ts';
 
 export const headsShared = headsPlugin({
@@ -22,6 +23,7 @@ export const headsShared = headsPlugin({
           remedy: 'set heads.hidden_service_dir to a directory on a tmpfs of tor’s user, or use heads/disposable',
         });
       }
+      await removeUnfinished(store, directory);
       await store.write(`${directory}/ob_config`, `MasterOnionAddress ${address}.onion\n`);
       const secret = keys.secretKeyFile();
       await store.write(`${directory}/hs_ed25519_secret_key`, secret).finally(() => secret.fill(0));

@@ -139,6 +139,8 @@ export class Sessions {
   close(): void {
     this.#closed = true;
     for (const node of this.#peers.keys()) this.end(node);
+    for (const { psk, mac, cookie } of this.#keys) for (const key of [psk, mac, cookie]) key.fill(0);
+    this.#keys = [];
   }
 
   #now(): number {

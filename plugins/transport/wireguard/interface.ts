@@ -59,7 +59,7 @@ async function removeLeftover(
   runtime: CommandRuntime & { readonly store: Store; readonly log: Log },
   { name, publicKey, statePath }: InterfaceOptions,
 ): Promise<void> {
-  const made = statePath === undefined ? undefined : await runtime.store.read(statePath, 256);
+  const made = statePath === undefined ? undefined : await remembers(runtime, statePath);
   const remembered = made === undefined ? undefined : Buffer.from(made).toString('utf8').trim();
   for (const known of new Set([
     name,
@@ -77,6 +77,30 @@ async function removeLeftover(
         remedy: `choose another name (wireguard.interface), or remove it: ip link delete dev ${name}`,
       });
     }
+  }
+}
+
+/** Without it the alias alone tells what is this node's: a crash between the making and the alias leaves an interface. */
+async function remembers(
+  { store, log }: { readonly store: Store; readonly log: Log },
+  path: string,
+): Promise<Uint8Array | undefined> {
+  try {
+    return await store.read(path, 256);
+  } catch (error) {
+    log.warn('which interface an earlier process made cannot be read', { path, error });
+    return undefined;
+  }
+}
+
+async function remember(store: Store, path: string, name: string): Promise<void> {
+  try {
+    await store.write(path, `${name}\n`);
+  } catch (error) {
+    throw new ChimeraError('STATE_FILE', `state file ${path} cannot be written: ${messageOf(error)}`, {
+      remedy: 'make room on the disk and see that the directory is writable',
+      cause: error,
+    });
   }
 }
 
@@ -107,7 +131,7 @@ export async function openInterface(
   const { name, listenPort, address, privateKey, publicKey, statePath } = options;
   const { store, log } = runtime;
   await removeLeftover(runtime, options);
-  if (statePath !== undefined) await store.write(statePath, `${name}\n`);
+  if (statePath !== undefined) await remember(store, statePath, name);
   let child: ChildProcess | undefined;
   let closed = false;
   const remove = async (): Promise<void> => {

@@ -245,8 +245,16 @@ describe('the plugin', () => {
     bare.given(adminContract).status('gone', () => {
       throw new Error('no');
     });
+    bare.given(adminContract).status('coded', () => {
+      throw new ChimeraError('VAULT_LOCKED', 'the master key has not come yet');
+    });
     await bare.start();
-    expect(await ask('status')).toEqual({ here: 'yes', gone: { error: 'no' } });
+    // Nobody has checked what an error without a code says: its text stays in the log.
+    expect(await ask('status')).toEqual({
+      here: 'yes',
+      gone: { error: 'it failed; see the log' },
+      coded: { error: 'the master key has not come yet' },
+    });
     expect(await ask('commands')).toEqual([
       { name: 'status', summary: 'What the node knows of itself.' },
       { name: 'commands', summary: 'The commands of this node.' },

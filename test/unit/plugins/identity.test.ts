@@ -176,6 +176,23 @@ describe('cluster secrets', () => {
     expect(isLater(both[0], both[1])).toBe(!isLater(both[1], both[0]));
   });
 
+  test('at the end all are overwritten, after what is being kept; none is learned or kept any more', async () => {
+    const store = createMemoryStore();
+    const secrets = createClusterSecrets(
+      () => [secret(1, 1)],
+      (all) => writeClusterSecrets(store, '/secrets', all),
+    );
+    const learned = secrets.learn(secret(2, 2));
+    const held = secrets.current();
+    await Promise.all([learned, secrets.release()]);
+    expect(held.map((one) => Buffer.from(one.secret).toString('hex'))).toEqual(['00'.repeat(32), '00'.repeat(32)]);
+    expect(secrets.current()).toEqual([]);
+    await secrets.learn(secret(3, 3));
+    await secrets.retire(3);
+    await secrets.release();
+    expect(parseClusterSecrets((await store.read('/secrets')) as Uint8Array)).toEqual([secret(2, 2), secret(1, 1)]);
+  });
+
   test('one that cannot be kept counts all the same, and is kept with the next', async () => {
     const store = createMemoryStore();
     const secrets = createClusterSecrets(
@@ -200,6 +217,15 @@ describe('the plugin', () => {
     bare.apply(identity, { node_key_path: '/node_key', cluster_secrets_path: '/secrets' });
     return { bare, store, node };
   }
+
+  test('overwrites the cluster’s secret at the stop', async () => {
+    const { bare, store } = await started();
+    await bare.start();
+    const held = bare.given(clusterSecretsContract).current();
+    await bare.stop();
+    expect(held.map((one) => Buffer.from(one.secret).toString('hex'))).toEqual(['00'.repeat(32)]);
+    expect(parseClusterSecrets((await store.read('/secrets')) as Uint8Array)).toHaveLength(1);
+  });
 
   test('gives what the files say, and keeps what it learns', async () => {
     const { bare, store, node } = await started();

@@ -69,6 +69,14 @@ describe('what is cut', () => {
     ['in the cause of an error', { error: new Error('fine', { cause: new Error(secret) }) }],
     ['in an error’s other fields', { error: Object.assign(new Error('fine'), { response: secret }) }],
     ['a secret key file in a text', { text: `== ed25519v1-secret: type0 ==\0\0\0${secret}` }],
+    ['an array of other numbers', { body: Uint16Array.from(Buffer.from(secret)) }],
+    ['a key in PEM', { text: `-----BEGIN PRIVATE KEY-----\n${secret}` }],
+    ['a client’s key as tor keeps it', { text: `${'a'.repeat(56)}:descriptor:x25519:${secret}` }],
+    ['a command that proves who we are', { text: `AUTHENTICATE "${secret}"` }],
+    [
+      'a secret text in an error’s remedy',
+      { error: Object.assign(new Error('x'), { remedy: `-----BEGIN PRIVATE KEY-----${secret}` }) },
+    ],
     ['beyond the depth that is shown', { a: { b: { c: { d: { e: { f: { g: secret } } } } } } }],
   ])('%s', (_name, fields) => {
     const { log, lines } = recorded();
@@ -78,6 +86,16 @@ describe('what is cut', () => {
     expect(lines[0]).not.toContain(secret);
     expect(lines[0]).not.toContain([...Buffer.from(secret)].join(','));
     expect(lines[0]).toContain('hello');
+  });
+
+  test('in the message itself, and in a child’s', () => {
+    const { log, lines } = recorded();
+    log.warn(`refused: invite-${'a'.repeat(56)}`);
+    log.child({ plugin: 'x' }).error(`-----BEGIN ENCRYPTED PRIVATE KEY-----\n${secret}`);
+    expect(lines.map((line) => (JSON.parse(line) as { message: string }).message)).toEqual([
+      'refused: [redacted]',
+      '[redacted]',
+    ]);
   });
 
   test('what is public stays', () => {

@@ -2,7 +2,7 @@ import { chmod, mkdtemp, readdir, rm, stat, symlink, writeFile } from 'node:fs/p
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { systemStore, type Store } from '../../../core/runtime/index.ts';
+import { removeUnfinished, systemStore, type Store } from '../../../core/runtime/index.ts';
 import { createMemoryStore } from '../../kit/sim/memory-store.ts';
 
 let directory = '';
@@ -145,4 +145,40 @@ test('tells memory from a disk', async () => {
   expect(await store.inMemory('/run/keys')).toBe(false);
   store.tmpfs.add('/run');
   expect(await store.inMemory('/run/keys')).toBe(true);
+});
+
+describe('what a write that a crash ended has left', () => {
+  const files = async (names: readonly string[]) => {
+    for (const name of names) await writeFile(join(directory, name), 'secret');
+  };
+
+  test('is removed where its process is gone, or had this one’s id; all else stays', async () => {
+    await files([
+      'cluster_secrets.7-0.new',
+      'roster.8-123.new',
+      'revisions.json.9-1.new',
+      'mine.new',
+      'a.9.new',
+      'roster',
+    ]);
+    await removeUnfinished(systemStore, directory, { pid: 7, alive: (pid) => pid === 9 });
+    expect(await readdir(directory).then((names) => names.sort())).toEqual(
+      ['revisions.json.9-1.new', 'mine.new', 'a.9.new', 'roster'].sort(),
+    );
+  });
+
+  test('is known by the name that a write gives it', async () => {
+    const target = join(directory, 'file');
+    // A directory of that name: the write fails at its last step, and has named its temporary file.
+    await systemStore.makeDirectory(join(target, 'inner'));
+    const failure = (await systemStore.write(target, 'x').catch((error: unknown) => error)) as { path: string };
+    expect(await readdir(directory)).toEqual(['file']);
+    await writeFile(failure.path, 'x');
+    await removeUnfinished(systemStore, directory);
+    expect(await readdir(directory)).toEqual(['file']);
+  });
+
+  test('of a directory that is not there is nothing', async () => {
+    await removeUnfinished(systemStore, join(directory, 'none'));
+  });
 });

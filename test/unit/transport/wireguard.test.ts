@@ -187,6 +187,33 @@ describe('the key', () => {
   );
 });
 
+test.for([0o640, 0o604, 0o666])('a key of mode %o, which others could have, is WIREGUARD_KEY', async (mode) => {
+  const store = createMemoryStore();
+  await loadTunnelKey({ store, random: systemRandom }, '/private_key');
+  store.setMode('/private_key', mode);
+  await expect(loadTunnelKey({ store, random: systemRandom }, '/private_key')).rejects.toMatchObject({
+    code: 'WIREGUARD_KEY',
+    remedy: expect.stringContaining('remove it') as string,
+  });
+});
+
+test('a key that cannot be read or kept is WIREGUARD_KEY, and names the file', async () => {
+  const store = createMemoryStore();
+  const load = () => loadTunnelKey({ store, random: systemRandom }, '/private_key');
+  store.full = true;
+  await expect(load()).rejects.toMatchObject({
+    code: 'WIREGUARD_KEY',
+    message: expect.stringContaining('/private_key') as string,
+  });
+  expect(store.files()).toEqual([]);
+  store.full = false;
+  await store.makeDirectory('/private_key');
+  await expect(load()).rejects.toMatchObject({
+    code: 'WIREGUARD_KEY',
+    message: expect.stringContaining('EISDIR') as string,
+  });
+});
+
 describe('the interface', () => {
   interface Ran {
     readonly line: string;
