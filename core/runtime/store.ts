@@ -64,11 +64,11 @@ const unfinished = /^.{1,200}\.(\d{1,10})-\d{1,15}\.new$/s;
 export async function removeUnfinished(
   store: Store,
   directory: string,
-  { pid, alive }: Pick<Self, 'pid' | 'alive'> = systemSelf,
+  self: Pick<Self, 'pid' | 'alive'> = systemSelf,
 ): Promise<void> {
   for (const name of await store.list(directory)) {
     const writer = unfinished.exec(name)?.[1];
-    if (writer !== undefined && (Number(writer) === pid || !alive(Number(writer)))) {
+    if (writer !== undefined && (Number(writer) === self.pid || !self.alive(Number(writer)))) {
       await store.remove(`${directory}/${name}`);
     }
   }

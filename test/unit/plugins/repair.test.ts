@@ -338,7 +338,7 @@ test('a journal that cannot be read is not written over; one that was longer kee
   const s = await stage(settings);
   const before = `${Array.from({ length: 3_000 }, (_, index) => JSON.stringify({ old: index, why: 'x'.repeat(600) })).join('\n')}\n`;
   await s.store.write('/state/repair.log', before);
-  const { read } = s.store;
+  const read = s.store.read.bind(s.store);
   Object.assign(s.store, { read: () => Promise.reject(new Error('EIO: input/output error')) });
   await s.settle('unconfirmed', 0);
   await s.clock.advance(1_000);
