@@ -23,8 +23,8 @@ export interface DatagramSocket {
   close(): Promise<void>;
 }
 
-/** What the kernel keeps while this process is busy; it gives less where the system's limit is lower. */
-const receiveBufferBytes = 1_048_576;
+/** What the kernel keeps while this process is busy, so that a flood does not push out what came with it; it gives less where the system’s limit is lower. */
+const receiveBufferBytes = 4_194_304;
 const sendQueueBytes = 4_194_304;
 
 /** The family of an IP address: 4 or 6; 0 for anything else, names included. */

@@ -1,6 +1,7 @@
 /**
- * What keeps a flood of genuine-looking initiations (recorded ones, sent again) from costing public-key work: a bucket, and when it is
- * empty a cookie, which only who receives at the endpoint that it sends from can return. No state a sender.
+ * What keeps a flood from costing work. Of genuine-looking initiations (recorded ones, sent again): a bucket, and when it is empty a
+ * cookie, which only who receives at the endpoint that it sends from can return. Of everything: who has failed too often within
+ * a second is not looked at for the rest of it, before any cryptography. No state a sender; the memory is fixed.
  */
 import { createHmac } from 'node:crypto';
 import { ascii } from '../../../core/onion/bytes.ts';
@@ -12,6 +13,10 @@ import { open, seal } from './noise.ts';
 /** So many at once, and so many a second after that. */
 export const freeInitiations = { burst: 128, perSecond: 32 } as const;
 export const cookieInitiations = { burst: 128, perSecond: 64 } as const;
+/** So many datagrams that came to nothing are looked at a second from each host … */
+export const strangerFailures = 32;
+/** … and hosts share so many places. */
+export const strangerPlaces = 1_024;
 /** A cookie is good for one to two of these. */
 export const cookieLifeMs = 60_000;
 
@@ -40,7 +45,47 @@ export class Bucket {
   }
 }
 
+/** How often each source has failed in this second. Which sources share a place is this node's secret. */
+export class SourceLimit {
+  readonly #clock: Clock;
+  readonly #seed: number;
+  readonly #failures = new Uint8Array(strangerPlaces);
+  #beganAtMs: number;
+
+  constructor(clock: Clock, seed: number) {
+    this.#clock = clock;
+    this.#seed = seed;
+    this.#beganAtMs = clock.monotonic();
+  }
+
+  /** True while the source may fail once more. */
+  allows(source: string): boolean {
+    const now = this.#clock.monotonic();
+    if (now - this.#beganAtMs >= 1_000) {
+      this.#failures.fill(0);
+      this.#beganAtMs = now;
+    }
+    return (this.#failures[this.#placeOf(source)] as number) < strangerFailures;
+  }
+
+  failed(source: string): void {
+    const place = this.#placeOf(source);
+    this.#failures[place] = Math.min(strangerFailures, (this.#failures[place] as number) + 1);
+  }
+
+  /** Of the host, whatever its port: FNV-1a, from a seed. */
+  #placeOf(source: string): number {
+    const port = source.lastIndexOf(':');
+    const end = port > 0 && /^\d+$/.test(source.slice(port + 1)) ? port : source.length;
+    let hash = this.#seed;
+    for (let at = 0; at < end; at++) hash = Math.imul(hash ^ source.charCodeAt(at), 0x0100_0193);
+    return (hash >>> 0) % strangerPlaces;
+  }
+}
+
 export class FloodGate {
+  /** Of sources that no session is known from. */
+  readonly strangers: SourceLimit;
   readonly #random: Random;
   readonly #clock: Clock;
   readonly #free: Bucket;
@@ -55,6 +100,8 @@ export class FloodGate {
     this.#free = new Bucket(clock, freeInitiations);
     this.#paid = new Bucket(clock, cookieInitiations);
     this.#secrets = [random.bytes(32), random.bytes(32)];
+    const seed = createHmac('sha256', this.#secrets[1]).update(ascii('places')).digest();
+    this.strangers = new SourceLimit(clock, seed.readInt32BE(0));
     this.#changedAtMs = clock.monotonic();
   }
 
@@ -70,7 +117,8 @@ export class FloodGate {
     }
     const mac2 = datagram.subarray(initiationMac2At);
     const covered = datagram.subarray(0, initiationMac2At);
-    if (this.#secrets.some((secret) => sameMac(mac2, macOf(cookieOf(secret, from), '', covered)))) {
+    const claimed = mac2.some((byte) => byte !== 0);
+    if (claimed && this.#secrets.some((secret) => sameMac(mac2, macOf(cookieOf(secret, from), '', covered)))) {
       return this.#paid.take();
     }
     if (this.#free.take()) return true;

@@ -251,8 +251,12 @@ export class Sessions {
 
   #takeData(datagram: Uint8Array, from: string): void {
     const found = this.#byIndex.get(indexOf(datagram));
-    const opened = found?.session.open(datagram, from);
+    // A peer that comes from elsewhere is heard too; who has only failed from there is not.
+    const known = found?.session.endpoint === from;
+    const looked = found !== undefined && (known || this.#gate.strangers.allows(from));
+    const opened = looked ? found.session.open(datagram, from) : undefined;
     if (found === undefined || opened === undefined) {
+      if (found !== undefined && !known) this.#gate.strangers.failed(from);
       this.#drop('no session opens it');
       return;
     }
@@ -285,15 +289,21 @@ export class Sessions {
 
   #takeInitiation(datagram: Uint8Array, from: string): void {
     const { identity, random, transport, clock } = this.#options;
+    if (!this.#gate.strangers.allows(from)) {
+      this.#drop('too much that came to nothing from there');
+      return;
+    }
     const mac1 = datagram.subarray(initiationMac1At, initiationMac2At);
     const covered = datagram.subarray(0, initiationMac1At);
     const keys = this.#keys.find(({ mac }) => sameMac(mac1, macOf(mac, identity.node, covered)));
     if (keys === undefined) {
+      this.#gate.strangers.failed(from);
       this.#drop('an initiation of somebody who does not know the cluster’s secret');
       return;
     }
     const admitted = this.#gate.admits(datagram, from, keys);
     if (admitted !== true) {
+      this.#gate.strangers.failed(from);
       this.#drop('more initiations than are taken');
       if (admitted !== false) transport.send(from, admitted);
       return;
