@@ -39,6 +39,7 @@ export const errorCodes = {
   ADMIN_UNREACHABLE: 'no running node answers at its admin socket',
   ATTACKER_FILE: 'an attacker of your own cannot be loaded, or is none',
   AUTHORIZED_CLIENTS: 'the list of authorized clients is empty, too long or malformed',
+  ELECTION_EPOCH: 'a member names an epoch that no cluster can have reached, and is not believed',
   ELECTION_NO_SUCCESSOR: 'this node was asked to let another one publish, and none is ready to',
   EXPOSURE_OUTAGE: 'a rotation takes introduction points away faster than clients can follow',
   EXPOSURE_RELAYS: 'a rotation shows so many relays in a day that a hostile one is likely among them',

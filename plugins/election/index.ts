@@ -17,7 +17,7 @@ import {
   type Host,
   type Plugin,
 } from '../../core/engine/index.ts';
-import { isChimeraError } from '../../core/errors.ts';
+import { ChimeraError, isChimeraError } from '../../core/errors.ts';
 import { epochOfRevision } from '../../core/onion/index.ts';
 import type { CycleResult } from '../../core/pipeline/index.ts';
 import type { Timer } from '../../core/runtime/index.ts';
@@ -123,6 +123,19 @@ function runElection(
   const publisher = (): string | undefined =>
     decision?.publisher === node && !isKept() ? undefined : decision?.publisher;
 
+  let doubted: readonly string[] = [];
+  const warn = (now: readonly string[]): void => {
+    const [unbelieved] = now.filter((member) => !doubted.includes(member));
+    doubted = now;
+    if (unbelieved === undefined) return;
+    const error = new ChimeraError(
+      'ELECTION_EPOCH',
+      `the member ${unbelieved} names an epoch that no cluster can have reached`,
+      { remedy: 'it is not believed; find out who runs it, and remove it by "chimera peer remove"' },
+    );
+    log.error('a member lies about epochs', { member: unbelieved, error });
+  };
+
   let told: readonly unknown[] = [];
   const tell = (): void => {
     const now = [publisher(), decision?.epoch, elected()];
@@ -141,6 +154,7 @@ function runElection(
     const input = { nowMs: clock.monotonic(), self, others: contendersOf(mesh, node, order), alone };
     decision = decide(state, input, { order, settings: settings() });
     state = decision.state;
+    warn(decision.doubted);
     // What could not be kept is tried again after a lease.
     timer = clock.after(memory.writable ? decision.nextMs : Math.min(decision.nextMs, lease_ms), look);
     ability.elected(state.claim !== undefined);

@@ -6,7 +6,7 @@
  *                 standby ─ the publisher names me its successor ─► publisher (the old one stops when it hears the claim)
  *
  * - The order decides between claims of one epoch and who takes over; it never unseats a publisher (no preemption).
- * - Only a claim of the highest epoch ever seen counts: whoever published with a later one is obeyed, here as at the HSDirs.
+ * - Only a claim of the highest epoch ever seen counts, of those that are believed (belief.ts): whoever published with a later one is obeyed, here as at the HSDirs.
  * - A claim counts as long as its node was heard within `leaseMs + confirmMs` and has shown within `publishMs` that its
  *   publishing works. Then the first in order of those alive claims at once, the n-th n staggers later.
  * - A node is ready to claim when it is able and has listened for a lease: since its start, since it stood still, and since it
@@ -19,6 +19,7 @@
  *
  * Times are of the node's monotonic clock, milliseconds.
  */
+import { believe } from './belief.ts';
 import { ownMerit, ranking, type Contestant, type ElectionOrder } from './order.ts';
 import {
   handOver,
@@ -53,6 +54,8 @@ export interface ElectionDecision {
   /** Look again after this at the latest. */
   readonly nextMs: number;
   readonly why: string;
+  /** Members that name an epoch which none can have reached. */
+  readonly doubted: readonly string[];
 }
 
 /** Everything that a decision is made of. */
@@ -69,8 +72,9 @@ function highestOf(own: number | undefined, others: readonly Contender[]): numbe
 }
 
 export function decide(before: ElectionState, input: ElectionInput, { order, settings }: Election): ElectionDecision {
-  const { nowMs, self, others, alone } = input;
+  const { nowMs, self, alone } = input;
   const { leaseMs, confirmMs, staggerMs, publishMs, termMs } = settings;
+  const { others, leapsLeft, doubted } = believe(before, input.others, nowMs, leaseMs);
   const claimLifeMs = leaseMs + confirmMs;
   const stoodStill = !alone && nowMs - before.lookedAtMs > leaseMs;
   const highest = highestOf(before.highest, others);
@@ -103,6 +107,7 @@ export function decide(before: ElectionState, input: ElectionInput, { order, set
     listenUntilMs,
     readySinceMs: readySince(listenUntilMs),
     lookedAtMs: nowMs,
+    leapsLeft,
   };
   const me: Contestant = { node: self.node, merit: state.merit };
   // Alone, nothing but its own term changes with time.
@@ -117,6 +122,7 @@ export function decide(before: ElectionState, input: ElectionInput, { order, set
     elected,
     nextMs: Math.max(1, Math.min(...dueMs)),
     why,
+    doubted,
   });
   const idling = { claim: undefined, handing: undefined, overtaken: undefined };
   const claim = (epoch: number, why: string): ElectionDecision => {

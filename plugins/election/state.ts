@@ -1,5 +1,6 @@
 /** What an election keeps between two looks, and what changes it beside the rule itself (rule.ts). */
 import type { Json } from '../../core/engine/index.ts';
+import { largestLeap } from './belief.ts';
 import type { Contestant } from './order.ts';
 
 export const largestEpoch = 2 ** 30 - 1;
@@ -62,6 +63,8 @@ export interface ElectionState {
   /** Undefined while it could not claim: unable, or listening. */
   readonly readySinceMs: number | undefined;
   readonly lookedAtMs: number;
+  /** How far ahead of `highest` others are believed (belief.ts). */
+  readonly leapsLeft: number;
   /** Of the others that claim the highest epoch. */
   readonly proofs: readonly Proof[];
   readonly handing: Handing | undefined;
@@ -89,6 +92,7 @@ export function initialState(options: {
     vacantSinceMs: undefined,
     readySinceMs: undefined,
     lookedAtMs: nowMs,
+    leapsLeft: largestLeap,
     proofs: [],
     handing: undefined,
     overtaken: undefined,
@@ -133,7 +137,8 @@ const largestDoubling = 7;
 /**
  * The HSDirs hold a descriptor of `epoch`, later than this node's claim. With everybody known in hearing, its publisher was one
  * of them in a life that is forgotten, and this node goes on soon. When somebody is missing, that may publish on the other
- * side of a cut, and two publishers that outbid each other would serve nobody: it waits longer each time.
+ * side of a cut, and two publishers that outbid each other would serve nobody: it waits longer each time. An epoch that none
+ * can have reached is that of somebody who has the master key: it is not followed, so that epochs do not run out.
  */
 export function overtakenBy(
   state: ElectionState,
@@ -142,6 +147,7 @@ export function overtakenBy(
 ): ElectionState {
   const { nowMs, missing, settings } = options;
   if (state.claim === undefined || epoch <= state.claim || epoch <= (state.overtaken?.epoch ?? -1)) return state;
+  if (epoch > state.claim + largestLeap) return state;
   const doublings = 2 ** Math.min(state.overtakes, largestDoubling);
   const calm = nowMs - state.claimedAtMs > 2 * overtakenLeases * 2 ** largestDoubling * settings.leaseMs;
   const waitMs = settings.leaseMs * (missing ? overtakenLeases * (calm ? 1 : doublings) : doublings - 1);

@@ -47,7 +47,7 @@ const mesh = createMeshNode({
       if (sent.length < mostRecorded) sent.push(Buffer.from(bytes).toString('base64'));
       transport.send(to, bytes);
     },
-    onMessage: transport.onMessage,
+    onMessage: (hear) => transport.onMessage(hear),
   },
   identity: members.identity(name),
   secrets: members.secrets(),

@@ -9,6 +9,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import type { FloodDone, FloodOrder } from './flood-attacker.ts';
 import type { FloodReport } from './flood-node.ts';
+import type { Figure } from './table.ts';
 
 export interface FloodFigures {
   readonly count: number;
@@ -110,4 +111,17 @@ export async function benchFlood(options: {
   } finally {
     for (const child of children) child.kill('SIGKILL');
   }
+}
+
+export function floodFigures(figures: FloodFigures): Figure[] {
+  const mebibyte = 1_048_576;
+  return [
+    { what: 'datagrams a second', value: figures.perSecond, unit: '' },
+    { what: 'honest records that arrive, without it', value: 100 * figures.quiet, unit: '%' },
+    { what: 'honest records that arrive, during it', value: 100 * figures.flooded, unit: '%' },
+    { what: 'one by the other', value: 100 * figures.ratio, unit: '%', least: 90 },
+    { what: 'processor time for each that is dropped', value: figures.costMicroseconds, unit: 'µs' },
+    { what: 'memory held more afterwards', value: figures.grownBytes / mebibyte, unit: 'MiB', below: 4 },
+    { what: 'changes of what the node holds', value: figures.unchanged ? 0 : 1, unit: '', below: 1 },
+  ];
 }

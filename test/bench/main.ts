@@ -6,6 +6,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { availableParallelism, cpus, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
+import { benchFlood, floodFigures } from './flood.ts';
 import { introPointCount, makeInputs, relayCount } from './fixture.ts';
 import { benchIdle } from './idle.ts';
 import { startPeer } from './peer.ts';
@@ -13,10 +14,11 @@ import { benchPublish } from './publish.ts';
 import { benchRead } from './read.ts';
 import { formatFigures, formatRows, judge } from './table.ts';
 
-const help = `npm run bench -- [--rounds N] [--idle-seconds N] [--json]
+const help = `npm run bench -- [--rounds N] [--idle-seconds N] [--flood N] [--json]
 
   --rounds N        rounds of each measurement (default 7)
   --idle-seconds N  how long the idle process is watched (default 60; 0: not at all)
+  --flood N         datagrams of the flood that a node of the mesh is under (default 100000; 0: none)
   --json            print the figures as JSON
 `;
 
@@ -34,13 +36,16 @@ const { values } = parseArgs({
   options: {
     rounds: { type: 'string', default: '7' },
     'idle-seconds': { type: 'string', default: '60' },
+    flood: { type: 'string', default: '100000' },
     json: { type: 'boolean' },
     help: { type: 'boolean' },
   },
 });
 const rounds = Number(values.rounds);
 const idleSeconds = Number(values['idle-seconds']);
-const usable = Number.isInteger(rounds) && rounds >= 1 && Number.isInteger(idleSeconds) && idleSeconds >= 0;
+const flooded = Number(values.flood);
+const counts = [rounds - 1, idleSeconds, flooded];
+const usable = counts.every((value) => Number.isInteger(value) && value >= 0);
 if (values.help === true || !usable) {
   process.stdout.write(help);
   process.exit(values.help === true ? 0 : 2);
@@ -58,6 +63,8 @@ try {
   ].map(judge);
   peer.stop();
   const idle = idleSeconds === 0 ? [] : await benchIdle({ fixture: inputs.fixture, folder, seconds: idleSeconds });
+  const floods =
+    flooded === 0 ? [] : floodFigures(await benchFlood({ count: flooded, perSecond: 10_000, quietSeconds: 10 }));
   const machine = {
     processor: cpus()[0]?.model ?? 'unknown',
     cores: availableParallelism(),
@@ -68,9 +75,17 @@ try {
   const about = Object.entries(machine)
     .map(([name, value]) => `${name} ${value}`)
     .join(' · ');
-  const parts = [explanation, about, formatRows(rows), ...(idle.length === 0 ? [] : [formatFigures(idle)])];
+  const parts = [
+    explanation,
+    about,
+    formatRows(rows),
+    ...(idle.length === 0 ? [] : [formatFigures('chimera run, idle', idle)]),
+  ];
+  if (floods.length > 0) parts.push(formatFigures('a node of the mesh under a flood', floods));
   process.stdout.write(
-    values.json === true ? `${JSON.stringify({ machine, rounds, rows, idle }, null, 1)}\n` : `${parts.join('\n\n')}\n`,
+    values.json === true
+      ? `${JSON.stringify({ machine, rounds, rows, idle, floods }, null, 1)}\n`
+      : `${parts.join('\n\n')}\n`,
   );
 } finally {
   rmSync(folder, { recursive: true, force: true });

@@ -14,13 +14,14 @@ export interface Row {
   readonly goal?: number;
 }
 
-/** A figure of the idle process: a share of a core, or memory. */
+/** A figure that stands for itself: a share, or memory. */
 export interface Figure {
   readonly what: string;
   readonly value: number;
   readonly unit: string;
   /** The goal. None: for information. */
   readonly below?: number;
+  readonly least?: number;
 }
 
 export interface Judged extends Row {
@@ -70,14 +71,19 @@ export function formatRows(rows: readonly Judged[]): string {
   ]);
 }
 
-export function formatFigures(figures: readonly Figure[]): string {
+const goalText = ({ below, least, unit }: Figure): string =>
+  below !== undefined ? `< ${below} ${unit}` : least !== undefined ? `≥ ${least} ${unit}` : '';
+const isMet = ({ value, below, least }: Figure): boolean | undefined =>
+  below !== undefined ? value < below : least !== undefined ? value >= least : undefined;
+
+export function formatFigures(title: string, figures: readonly Figure[]): string {
   return align([
-    ['chimera run, idle', 'value', 'goal', ''],
-    ...figures.map(({ what, value, unit, below }) => [
-      what,
-      `${value.toFixed(2)} ${unit}`,
-      below === undefined ? '' : `< ${below} ${unit}`,
-      metText(below === undefined ? undefined : value < below),
+    [title, 'value', 'goal', ''],
+    ...figures.map((figure) => [
+      figure.what,
+      `${figure.value.toFixed(2)} ${figure.unit}`,
+      goalText(figure),
+      metText(isMet(figure)),
     ]),
   ]);
 }
