@@ -1,4 +1,8 @@
-/** Identity files, sessions, roster, revocation and vault together: what members have, and what a removed one has not. */
+/**
+ * Identity files, sessions, roster, revocation, join and vault together: what members have, and what a removed one has not; and
+ * that no secret of all this stands in a log, in what goes over a network, in an answer to the operator, or on a wrong file.
+ */
+import { inspect } from 'node:util';
 import { expect, test } from 'vitest';
 import * as v from 'valibot';
 import {
@@ -12,32 +16,76 @@ import {
   torContract,
   type AnyPlugin,
   type Engine,
+  type Json,
   type Tor,
 } from '../../core/engine/index.ts';
+import { encodeBase32 } from '../../core/onion/bytes.ts';
 import { addressOfKey, masterKeyFromSeed } from '../../core/onion/index.ts';
-import { silentLog } from '../../core/runtime/index.ts';
+import { createLog } from '../../core/runtime/index.ts';
+import { askNode } from '../../plugins/admin/index.ts';
 import {
   createClusterSecret,
   createNodeKey,
+  parseClusterSecrets,
+  parseNodeKey,
   readNodeKey,
   secretName,
   writeClusterSecrets,
 } from '../../plugins/identity/index.ts';
 import { plugins } from '../../plugins/index.ts';
+import { joinCluster, parseInvitation, type JoinOptions } from '../../plugins/join/index.ts';
 import { sealMasterKey } from '../../plugins/signer/vault/index.ts';
 import { createMemoryBus, memoryTransport } from '../../plugins/transport/memory/index.ts';
+import { createMemoryNet } from '../kit/sim/memory-net.ts';
 import { createMemoryStore, type MemoryStore } from '../kit/sim/memory-store.ts';
 import { createSeededRandom } from '../kit/sim/seeded-random.ts';
 import { createVirtualClock, settle } from '../kit/sim/virtual-clock.ts';
 
-const names = ['identity', 'mesh', 'revocation', 'signer/vault'];
+const names = ['admin', 'identity', 'mesh', 'revocation', 'operator', 'join', 'repair', 'signer/vault'];
 const passphrase = 'six random words are a passphrase';
+const door = (name: string) => ({ host: name, port: 7_000 });
+const socketOf = (name: string): string => `/state/${name}.sock`;
+
+/** Every secret that was ever there, by name, and all that was said where none may be. */
+function createWatch() {
+  const secrets = new Map<string, Uint8Array>();
+  const said: { readonly where: string; readonly bytes: Uint8Array }[] = [];
+  const formsOf = (secret: Uint8Array): readonly (string | Buffer)[] => {
+    const bytes = Buffer.from(secret);
+    const texts = [bytes.toString('hex'), bytes.toString('base64').replace(/=+$/, ''), bytes.toString('base64url')];
+    return [bytes, ...texts, texts[0]?.toUpperCase() ?? '', encodeBase32(bytes), bytes.join(',')];
+  };
+  return {
+    guard: (name: string, secret: Uint8Array) => void secrets.set(name, Uint8Array.from(secret)),
+    hear: (where: string, what: Uint8Array | string) =>
+      void said.push({ where, bytes: Uint8Array.from(Buffer.from(what)) }),
+    get heard() {
+      return said.length;
+    },
+    /** Which secret stands where. */
+    found: (): string[] => {
+      const found = new Set<string>();
+      for (const [name, secret] of secrets) {
+        for (const form of formsOf(secret)) {
+          for (const { where, bytes } of said)
+            if (Buffer.from(bytes.buffer).includes(form)) found.add(`${name} in ${where}`);
+        }
+      }
+      return [...found];
+    },
+  };
+}
 
 async function createCluster(seed: string) {
   const clock = createVirtualClock();
   const random = createSeededRandom(seed);
   const bus = createMemoryBus({ clock, random: random.fork('bus'), delayMs: { minimum: 1, maximum: 20 }, loss: 0.02 });
+  const net = createMemoryNet({ clock });
+  const watch = createWatch();
+  bus.tap((from, to, bytes) => watch.hear(`a datagram from ${from} to ${to}`, bytes));
   const key = masterKeyFromSeed(random.bytes(32));
+  watch.guard('the master key', key.expandedSecret.slice(0, 32));
+  watch.guard('the passphrase', Buffer.from(passphrase));
   const address = addressOfKey(key.publicKey);
   const sealed = await sealMasterKey(key, Buffer.from(passphrase), random, 14);
   const secret = createClusterSecret(random);
@@ -53,6 +101,9 @@ async function createCluster(seed: string) {
       await createNodeKey(store, '/state/node_key', random.fork(`key ${name}`));
       await writeClusterSecrets(store, '/state/cluster_secrets', [secret]);
       await store.write('/state/sealed', sealed);
+      const seed = parseNodeKey((await store.read('/state/node_key')) as Uint8Array);
+      watch.guard(`the key of ${name}`, seed);
+      watch.guard('the first secret', secret.secret);
     }
     const tor = { primary: { state: 'connecting', onState: () => () => undefined } } as unknown as Tor;
     const stub = definePlugin({
@@ -73,6 +124,8 @@ async function createCluster(seed: string) {
     });
     const used = names.map((each) => plugins.get(each) as AnyPlugin);
     const tables: Record<string, object> = {
+      admin: { socket: socketOf(name) },
+      join: { listen: `${door(name).host}:${door(name).port}` },
       'signer/vault': opens ? { sealed_key_path: '/state/sealed', peers_first_ms: 0 } : { onion_address: address },
     };
     const options = new Map<string, unknown>(
@@ -85,8 +138,8 @@ async function createCluster(seed: string) {
         clock,
         random: random.fork(`${name} ${clock.monotonic()}`),
         store,
-        log: silentLog,
-        net: undefined as never,
+        log: createLog({ write: (line: string) => watch.hear(`the log of ${name}`, line) }, 'debug', () => clock.now()),
+        net: net.host(name),
         processes: undefined as never,
       },
       node: (await readNodeKey(store, '/state/node_key')).node,
@@ -103,7 +156,24 @@ async function createCluster(seed: string) {
     const [first] = (engines.get(name) as Engine).service(clusterSecretsContract).current();
     return first === undefined ? '' : secretName(first);
   };
-  return { clock, bus, random, stores, engines, make, open, newest };
+  /** What `chimera` would show of a running node. */
+  const ask = async (name: string, command: string, args: Record<string, Json> = {}): Promise<Json> => {
+    const options = { path: socketOf(name), request: { command, args }, howToStart: '' };
+    return clock.runFor(askNode({ net: net.host(name), clock }, options), 60_000);
+  };
+  /** The files that are for a node's own secrets, by name, and their newest secrets. */
+  const lookAtDisks = async (): Promise<void> => {
+    for (const [name, store] of stores) {
+      for (const path of store.files()) {
+        const bytes = (await store.read(path)) as Uint8Array;
+        if (path === '/state/cluster_secrets') {
+          for (const { generation, secret: kept } of parseClusterSecrets(bytes))
+            watch.guard(`secret ${generation} of ${name}`, kept);
+        } else if (path !== '/state/node_key') watch.hear(`${path} of ${name}`, bytes);
+      }
+    }
+  };
+  return { clock, bus, net, random, stores, engines, make, open, newest, ask, watch, lookAtDisks };
 }
 
 /** scrypt runs on a thread of its own: virtual time waits for it now and then. */
@@ -170,4 +240,70 @@ test('three members get the key from each other; one restarts and gets it again;
     ['a', 'b', 'c'].map((name) => (engines.get(name) as Engine).service(clusterSecretsContract).current().length),
   ).toEqual([1, 1, 1]);
   for (const engine of engines.values()) await clock.runFor(engine.stop(), 10_000);
+}, 60_000);
+
+test('no secret is in a log of any level, on a wire, in an answer to the operator, or in a file for something else', async () => {
+  const cluster = await createCluster('canaries');
+  const { clock, engines, make, net, open, random, watch, ask } = cluster;
+  const a = await make('a', true);
+  await clock.runFor(a.start(), 5_000).catch(() => undefined);
+  const roster = a.service(rosterContract);
+  for (const name of ['b', 'c']) {
+    const engine = await make(name);
+    const { keys } = await readNodeKey(cluster.stores.get(name) as MemoryStore, '/state/node_key');
+    roster.admit(keys, [`memory:${name}`]);
+    engine.service(rosterContract).learn(roster.entries());
+    await clock.runFor(engine.start(), 5_000);
+  }
+  await until(cluster, () => ['a', 'b', 'c'].every(open));
+
+  // Somebody joins by an invitation, another with it a second time, and one with a token that is not right.
+  const { invitation: text } = (await ask('a', 'invite')) as { invitation: string };
+  const invitation = parseInvitation(text);
+  watch.guard('the invitation', Buffer.from(text));
+  watch.guard('the invitation’s token', invitation.token);
+  const store = createMemoryStore();
+  const knock = async (key: string, by: JoinOptions['invitation']): Promise<unknown> => {
+    const identity = await createNodeKey(store, key, random);
+    watch.guard(`the key of the joiner ${key}`, parseNodeKey((await store.read(key)) as Uint8Array));
+    const say = (progress: string): void => watch.hear('what the joiner says', progress);
+    const where = { kind: 'direct', endpoint: door('b') } as const;
+    const options = { where, invitation: by, identity, endpoints: [], attempts: 2, say };
+    return clock
+      .runFor(joinCluster({ net: net.host('joiner'), clock, random }, options), 60_000)
+      .catch((error: unknown) => {
+        watch.hear('what the joiner is told', inspect(error, { depth: 10 }));
+        return undefined;
+      });
+  };
+  expect(await knock('/one', invitation)).toMatchObject({ cluster: a.node });
+  expect(await knock('/two', invitation)).toBeUndefined();
+  expect(await knock('/three', { ...invitation, token: invitation.token.map((byte) => byte ^ 1) })).toBeUndefined();
+
+  // Somebody tries a wrong passphrase, and one member is removed.
+  const wrong = await make('e', true);
+  await (cluster.stores.get('e') as MemoryStore).write('/state/sealed', 'chimera-vault 1\n');
+  await clock
+    .runFor(wrong.start(), 5_000)
+    .catch((error: unknown) => watch.hear('why e does not start', inspect(error, { depth: 10 })));
+  await ask('b', 'peer-remove', { node: (engines.get('c') as Engine).node }).catch((error: unknown) =>
+    watch.hear('an answer', inspect(error)),
+  );
+  await clock.advance(30_000);
+
+  for (const name of ['a', 'b']) {
+    for (const command of ['status', 'commands', 'peer-list', 'nonsense']) {
+      const answer = await ask(name, command).catch((error: unknown) => inspect(error, { depth: 10 }));
+      watch.hear(`${command} of ${name}`, JSON.stringify(answer));
+    }
+  }
+  await cluster.lookAtDisks();
+  for (const engine of engines.values()) await clock.runFor(engine.stop(), 10_000).catch(() => undefined);
+  await cluster.lookAtDisks();
+  expect(watch.heard).toBeGreaterThan(500);
+  expect(watch.found()).toEqual([]);
+
+  // The watch sees what it is to see.
+  watch.hear('a test', `x${Buffer.from(invitation.token).toString('base64url')}y`);
+  expect(watch.found()).toEqual(['the invitation’s token in a test']);
 }, 60_000);
