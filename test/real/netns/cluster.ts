@@ -123,7 +123,10 @@ export async function startCluster(runtime: Runtime, options: ClusterOptions): P
         master: { identity_key_path: master.keyPath },
         tor: { control: formatEndpoint(tor.control) },
         heads: { target: `unix:${sitePath}`, keep_on_exit: false },
-        plugins: { add: ['identity', 'transport/wireguard', 'transport/redis', 'mesh'], remove: ['heads/registry'] },
+        plugins: {
+          add: ['identity', 'transport/wireguard', 'transport/redis', 'mesh', 'election/uptime'],
+          remove: ['heads/registry', 'election/priority'],
+        },
         wireguard: {
           interface: `wg${process.pid % 1_000_000}${name}`,
           advertise: `${machines.addressOf(name)}:${listenPort}`,
