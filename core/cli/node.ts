@@ -1,9 +1,9 @@
 /** A node from a configuration: what `run` and the lab have in common. */
 import { identityPaths, readNodeKey, type IdentityOptions } from '../../plugins/identity/index.ts';
-import type { ResolvedConfig } from '../config/index.ts';
+import type { LoadedConfig, ResolvedConfig } from '../config/index.ts';
 import { createEngine, type Engine } from '../engine/index.ts';
 import type { CycleResult } from '../pipeline/index.ts';
-import type { Log, Runtime, Store } from '../runtime/index.ts';
+import { openToEverybody, type Log, type Runtime, type Store } from '../runtime/index.ts';
 
 /**
  * The id of the node that a configuration describes: that of its key where there is one, and `node.id` is a label for people;
@@ -30,6 +30,18 @@ export function createNode(resolved: ResolvedConfig, runtime: Runtime, node?: st
     deadlinesMs: core.publish.deadlines_ms,
     ...(core.node.state_directory === undefined ? {} : { stateDirectory: core.node.state_directory }),
   });
+}
+
+/** A password in a configuration that everybody on this machine may read is told. */
+export async function warnOfOpenConfig(
+  { store, log }: Pick<Runtime, 'store' | 'log'>,
+  { file }: LoadedConfig,
+  { options }: ResolvedConfig,
+): Promise<void> {
+  const { password } = (options.get('tor') ?? {}) as { readonly password?: string };
+  if (password === undefined || file === undefined || !(await openToEverybody(store, file))) return;
+  const remedy = `chmod 600 ${file}, or let tor use a cookie: CookieAuthentication 1 in its torrc, and no tor.password`;
+  log.warn('everybody on this machine may read the password of tor’s control port', { path: file, remedy });
 }
 
 /** One log line for a cycle's end, at the level that its outcome deserves. */

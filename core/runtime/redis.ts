@@ -96,6 +96,8 @@ export async function openRedisWith(
   let up = false;
   let closed = false;
 
+  /** A server that is none may say back what it was told. */
+  const withoutSecret = (text: string): string => (password ? text.replaceAll(password, '[redacted]') : text);
   const look = (): void => {
     const now = ready.size === 2;
     if (now === up || closed) return;
@@ -107,7 +109,7 @@ export async function openRedisWith(
     const unfinished = finished.get(client) as { bytes: number };
     client.on('error', (error: Error) => {
       // The error itself carries the command, and an AUTH carries the password.
-      why = error.message;
+      why = withoutSecret(error.message);
       if (!up && !closed) changed(false, why);
     });
     client.on('connect', () => {
@@ -141,7 +143,7 @@ export async function openRedisWith(
     try {
       await subscriber.subscribe(channel);
     } catch (error) {
-      why = messageOf(error);
+      why = withoutSecret(messageOf(error));
       if (!closed) subscriber.disconnect(true);
       return;
     }

@@ -54,6 +54,13 @@ async function readUpTo(file: FileHandle, path: string, maximumBytes: number): P
 
 let serial = 0;
 
+const everybody = 0o007;
+
+/** True when everybody on this machine may read or write what is at `path`; false also where nothing is known. */
+export async function openToEverybody(store: Store, path: string): Promise<boolean> {
+  return (((await store.mode(path).catch(() => undefined)) ?? 0) & everybody) !== 0;
+}
+
 /** How `write` names what it has not finished: the process and a number. */
 const unfinished = /^.{1,200}\.(\d{1,10})-\d{1,15}\.new$/s;
 

@@ -7,7 +7,7 @@ import type { Engine } from '../../engine/index.ts';
 import { createLog, type Clock, type Runtime } from '../../runtime/index.ts';
 import type { RegisterCommand } from '../context.ts';
 import { exitCodes } from '../exit.ts';
-import { createNode, logResult, nodeIdFor } from '../node.ts';
+import { createNode, logResult, nodeIdFor, warnOfOpenConfig } from '../node.ts';
 import { wholeNumber } from '../options.ts';
 import { vaultPassphrase } from '../passphrase.ts';
 import type { Terminal } from '../terminal.ts';
@@ -78,10 +78,12 @@ export const registerRun: RegisterCommand = (program, context) => {
       process.on('SIGUSR1', () => undefined);
       let engine: Engine | undefined;
       process.on('SIGHUP', () => engine?.signal('operator', { why: 'SIGHUP' }));
-      const resolved = await resolveConfig(await loadConfig(config, process.cwd()), { presets, plugins }, preset);
+      const loaded = await loadConfig(config, process.cwd());
+      const resolved = await resolveConfig(loaded, { presets, plugins }, preset);
       const id = await nodeIdFor(resolved, context.runtime.store);
       const runtime = withLog(context.runtime, resolved, context.terminal);
       if (id !== resolved.core.node.id) runtime.log.info('this node', { node: id, label: resolved.core.node.id });
+      await warnOfOpenConfig(runtime, loaded, resolved);
       const stopped = aborted(stopping);
       // Somebody may be asked on the terminal, and not answer.
       const passphrase = await Promise.race([vaultPassphrase(context, resolved, passphraseFd), stopped]);

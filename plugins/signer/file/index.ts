@@ -7,7 +7,7 @@ import { nonEmpty, onionAddress } from '../../../core/config/schema.ts';
 import { definePlugin, masterContract, masterKeyContract, signerContract } from '../../../core/engine/index.ts';
 import { ChimeraError, messageOf } from '../../../core/errors.ts';
 import { addressOfKey, parseSecretKeyFile, type MasterKey, type OnionAddress } from '../../../core/onion/index.ts';
-import type { Store } from '../../../core/runtime/index.ts';
+import { openToEverybody, type Store } from '../../../core/runtime/index.ts';
 import { createHeldKey } from '../held-key.ts';
 
 const options = v.strictObject({
@@ -82,6 +82,10 @@ export const signerFile = definePlugin<v.InferOutput<typeof options>>({
       const read = await readMasterKey(host.runtime.store, identity_key_path);
       checkAddress(read, onion_address);
       held.hold(read);
+      if (await openToEverybody(host.runtime.store, identity_key_path)) {
+        const remedy = `chmod 600 ${identity_key_path}; if somebody else uses this machine, the key may be known`;
+        host.log.warn('everybody on this machine may read the master key', { path: identity_key_path, remedy });
+      }
       host.defer(() => held.release());
     });
 

@@ -4,6 +4,7 @@ import { ChimeraError, messageOf } from '../../../core/errors.ts';
 import {
   formatEndpoint,
   openRedis,
+  openToEverybody,
   type Clock,
   type Endpoint,
   type Log,
@@ -118,6 +119,10 @@ export function createRedisTransport(
       const [password, ca, certificate, key] = await Promise.all(
         [passwordPath, tls?.caPath, tls?.certificatePath, tls?.keyPath].map((path) => readText(store, path)),
       );
+      for (const path of [passwordPath, tls?.keyPath]) {
+        if (path === undefined || !(await openToEverybody(store, path))) continue;
+        log.warn('everybody on this machine may read a secret for Redis', { path, remedy: `chmod 600 ${path}` });
+      }
       const opened = await connect({
         server,
         username,

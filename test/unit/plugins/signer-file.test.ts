@@ -45,6 +45,22 @@ async function failure(bytes: Uint8Array | string | undefined, options = {}): Pr
   );
 }
 
+test.each([
+  [0o600, 0],
+  [0o640, 0],
+  [0o644, 1],
+  [0o602, 1],
+])('a key file of mode %o is told of %d times: everybody could have it', async (mode, times) => {
+  const bare = await withFile(encodeSecretKeyFile(key));
+  bare.store.setMode(path, mode);
+  await bare.start();
+  const told = bare.lines.filter(({ message }) => message === 'everybody on this machine may read the master key');
+  expect(told.map(({ level, fields }) => [level, fields['path']])).toEqual(
+    Array.from({ length: times }, () => ['warn', path]),
+  );
+  await bare.stop();
+});
+
 describe.each<[string, Uint8Array | string]>([
   ['Tor’s own file', encodeSecretKeyFile(key)],
   ['OnionBalance’s PEM', pem.toString()],

@@ -1,3 +1,4 @@
+import { EventEmitter } from 'node:events';
 import * as fc from 'fast-check';
 import { describe, expect, test, vi } from 'vitest';
 import { openRedisWith, silentLog, type Log, type OpenRedis, type RedisOptions } from '../../../core/runtime/index.ts';
@@ -176,4 +177,50 @@ test('without ioredis the error says what to install', async () => {
     code: 'REDIS_MISSING',
     remedy: 'npm install ioredis',
   });
+});
+
+test('a password that the server says back is not in what is told', async () => {
+  class Server extends EventEmitter {
+    disconnect(): void {
+      this.removeAllListeners();
+    }
+    subscribe(): Promise<void> {
+      return Promise.reject(new Error('NOPERM sesame may not'));
+    }
+  }
+  const made: Server[] = [];
+  class Redis extends Server {
+    constructor() {
+      super();
+      made.push(this);
+    }
+  }
+  const whys: string[] = [];
+  const link = await openRedisWith(async () => ({ Redis }), {
+    server: at,
+    password: 'sesame',
+    channel: 'c',
+    receive: () => undefined,
+    changed: (_up, why) => whys.push(why),
+  });
+  made[0]?.emit('error', new Error('ERR unknown command AUTH sesame'));
+  expect(whys).toEqual(['ERR unknown command AUTH [redacted]']);
+  await link.close();
+});
+
+test('files with secrets that everybody may read are told, and no others', async () => {
+  const warn = vi.fn<Log['warn']>();
+  const store = createMemoryStore();
+  await store.write('/password', 'sesame', 0o644);
+  await store.write('/key', 'x', 0o600);
+  await store.write('/ca', 'x', 0o644);
+  const server = createServer();
+  const transport = createRedisTransport(
+    { clock: server.clock, store, log: { ...silentLog, warn } },
+    { node: 'a', server: at, prefix: 'chimera', passwordPath: '/password', tls: { caPath: '/ca', keyPath: '/key' } },
+    server.connect,
+  );
+  await transport.open();
+  expect(warn.mock.calls.map(([, fields]) => fields?.['path'])).toEqual(['/password']);
+  await transport.close();
 });
