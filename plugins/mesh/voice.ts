@@ -6,6 +6,7 @@ import type { Json, NodeIdentity } from '../../core/engine/index.ts';
 import { ChimeraError } from '../../core/errors.ts';
 import type { Clock, Log, Timer } from '../../core/runtime/index.ts';
 import type { Book } from './book.ts';
+import { createCopies } from './copies.ts';
 import { maximumInlineBytes, type EntryKey, type Message } from './message.ts';
 import {
   isEndpoint,
@@ -14,6 +15,7 @@ import {
   maximumRecordBytes,
   presenceKind,
   signLease,
+  verifyRecord,
   type Lease,
   type SignedRecord,
 } from './record.ts';
@@ -64,6 +66,7 @@ export function createVoice(options: {
   let sequence = 0;
   let issued: { readonly lease: Lease; readonly atMs: number } | undefined;
   let timer: Timer | undefined;
+  const copies = createCopies({ clock, log, node: self });
 
   const presence = (): Buffer => {
     const value = {
@@ -95,14 +98,18 @@ export function createVoice(options: {
     timer ??= clock.after(soonMs, say);
   };
 
-  const outlived = (incarnation: number): void => {
-    if (incarnation < book.incarnation) return;
-    book.incarnation = incarnation + 1;
-    log.warn('the others remember a later life of this node; if that repeats, another node has its keys', {
-      node: self,
-    });
+  let latest = -1;
+  const rise = (): void => {
+    if (latest < book.incarnation) return;
+    book.incarnation = latest + 1;
+    log.warn('the others remember a later life of this node', { node: self });
     sequence = 0;
     soon(presenceKind, ...said.keys());
+  };
+  const outlived = (incarnation: number): void => {
+    if (incarnation < book.incarnation) return;
+    latest = Math.max(latest, incarnation);
+    copies.heardOf(rise);
   };
 
   const lease = (): Lease => {
@@ -154,17 +161,22 @@ export function createVoice(options: {
     outlived,
     refuted: ({ node, incarnation, version }) => {
       if (node !== self) return false;
-      if (incarnation > book.incarnation) outlived(incarnation);
-      else if (incarnation === book.incarnation && version >= presenceVersion) {
+      if (incarnation > book.incarnation) {
+        // Anybody can say so, and nobody has to prove it: it is refuted at once.
+        latest = Math.max(latest, incarnation);
+        rise();
+      } else if (incarnation === book.incarnation && version >= presenceVersion) {
         presenceVersion = version;
         soon(presenceKind);
       }
       return true;
     },
-    own: ({ kind, incarnation, version }) => {
-      const latest = kind === presenceKind ? presenceVersion : (said.get(kind)?.version ?? 0);
-      const later = incarnation === book.incarnation && version > latest;
-      if (incarnation > book.incarnation || later) outlived(incarnation);
+    own: (record) => {
+      const { kind, incarnation, version } = record;
+      const mine = kind === presenceKind ? presenceVersion : (said.get(kind)?.version ?? 0);
+      const later = incarnation === book.incarnation && version > mine;
+      if (incarnation <= book.incarnation && !later) return;
+      if (verifyRecord(book.roster.cluster, identity.keys.signing, record)) outlived(incarnation);
     },
     get leading() {
       return leading;
@@ -178,6 +190,9 @@ export function createVoice(options: {
       if (leading && clock.monotonic() - issued.atMs > freshLeaseMs) lease();
       return { type: 'lease', lease: issued.lease, ageMs: clock.monotonic() - issued.atMs };
     },
-    close: () => timer?.cancel(),
+    close: () => {
+      timer?.cancel();
+      copies.close();
+    },
   };
 }

@@ -410,6 +410,8 @@ export class Sessions {
     peer.pending = undefined;
     if (said.status !== 0) {
       this.#options.events.outlived(said.incarnation);
+      // While it has not gone above that yet, the next try has its time.
+      if (this.#options.incarnation() <= said.incarnation) return;
       peer.retry?.cancel();
       this.#initiate(node, peer);
       return;

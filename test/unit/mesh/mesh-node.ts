@@ -1,6 +1,6 @@
 /** Nodes of the mesh without an engine, on a memory bus and a virtual clock. */
 import type { ClusterSecrets, Json, Mesh, MeshChange, NodeIdentity } from '../../../core/engine/index.ts';
-import { silentLog } from '../../../core/runtime/index.ts';
+import { silentLog, type Log } from '../../../core/runtime/index.ts';
 import type { MeshNode } from '../../../plugins/mesh/model.ts';
 import { createMeshNode } from '../../../plugins/mesh/node.ts';
 import { rosterOf, type MemberRoster } from '../../../plugins/mesh/roster.ts';
@@ -38,7 +38,8 @@ export interface TestMesh {
   readonly clock: VirtualClock;
   readonly bus: MemoryBus;
   readonly members: TestMembers;
-  readonly join: (name: string, roster?: Uint8Array) => TestMeshNode;
+  /** `place`: its name on the bus, when a copy of it is there already. */
+  readonly join: (name: string, roster?: Uint8Array, place?: string, log?: Log) => TestMeshNode;
 }
 
 export function testMesh(names: readonly string[], network: Partial<MemoryBusOptions> = {}, seed = 'mesh'): TestMesh {
@@ -51,9 +52,9 @@ export function testMesh(names: readonly string[], network: Partial<MemoryBusOpt
     clock,
     bus,
     members,
-    join: (name, entries = members.entries) => {
+    join: (name, entries = members.entries, place = name, log = silentLog) => {
       const identity = members.identity(name);
-      const { transport, join } = joinMemoryBus(bus, name);
+      const { transport, join } = joinMemoryBus(bus, place);
       const secrets = members.secrets();
       const roster = rosterOf(entries, 'test');
       const mesh = createMeshNode({
@@ -63,7 +64,7 @@ export function testMesh(names: readonly string[], network: Partial<MemoryBusOpt
         roster,
         clock,
         random: random.fork(`life ${name} ${lives++}`),
-        log: silentLog,
+        log,
         settings,
         onRoster: () => undefined,
       });

@@ -1,0 +1,69 @@
+/** A machine was cloned: two nodes run with the keys of one. It is told apart from a restart, said to the operator, and bounded. */
+import { describe, expect, test } from 'vitest';
+import { isChimeraError } from '../../../core/errors.ts';
+import { silentLog, type Log } from '../../../core/runtime/index.ts';
+import { encodeMessage } from '../../../plugins/mesh/message.ts';
+import { hashOf, signRecord } from '../../../plugins/mesh/record.ts';
+import { makeSessions } from './support.ts';
+import { testMesh } from './mesh-node.ts';
+
+function heardBy(): { readonly codes: string[]; readonly log: Log } {
+  const codes: string[] = [];
+  const error: Log['error'] = (_message, fields) => {
+    const { error: cause } = (fields ?? {}) as { error?: unknown };
+    if (isChimeraError(cause)) codes.push(cause.code);
+  };
+  return { codes, log: { ...silentLog, error } };
+}
+
+describe('two nodes with the same keys', () => {
+  test('both say so by a coded error, cost the others little, and one that is left is heard', async () => {
+    const { clock, bus, join, members } = testMesh(['a', 'b', 'c'], { delayMs: { minimum: 1, maximum: 30 } });
+    const [first, second] = [heardBy(), heardBy()];
+    const nodes = [join('a'), join('b'), join('c', members.entries, 'c', first.log)];
+    for (const { mesh } of nodes) mesh.publish('load', 'z'.repeat(2_000));
+    nodes[0]?.mesh.lead(true);
+    await clock.advance(30_000);
+    const copy = join('c', members.entries, 'copy', second.log);
+    copy.mesh.publish('load', 'y'.repeat(2_000));
+    await clock.advance(30_000);
+    const { datagrams } = bus.sent;
+    await clock.advance(120_000);
+    const perSecond = (bus.sent.datagrams - datagrams) / 120 / 4;
+    expect(perSecond).toBeLessThan(6);
+    expect([first.codes, second.codes]).toEqual([['MESH_NODE_TAKEN'], ['MESH_NODE_TAKEN']]);
+    copy.kill();
+    await clock.advance(20_000);
+    expect(nodes[0]?.values('load').map(([, value]) => JSON.stringify(value)[1])).toEqual(['z', 'z', 'z']);
+    expect(nodes[0]?.states()).toEqual(['a alive', 'b alive', 'c alive']);
+  });
+
+  test('a member that only says so, without this node’s signature, raises nothing', async () => {
+    const { clock, bus, join, members } = testMesh(['a', 'b', 'z']);
+    const said = heardBy();
+    const [a, b] = [join('a'), join('b', members.entries, 'b', said.log)];
+    await clock.advance(3_000);
+    const before = b.mesh.records('node').find(({ node }) => node === b.node)?.incarnation;
+    const liar = makeSessions(clock, bus, 'z', {
+      identity: members.identity('z'),
+      secrets: members.secrets(),
+      cluster: a.roster.cluster,
+    });
+    liar.meet(b.node, b.identity.keys, 'b');
+    for (let count = 1; count <= 10; count++) {
+      const value = Buffer.from('{}');
+      const life = {
+        incarnation: (before ?? 0) + 1_000 * count,
+        version: 1,
+        length: value.length,
+        hash: hashOf(value),
+      };
+      const fields = { node: b.node, kind: 'node', ...life };
+      const record = signRecord(members.identity('z'), a.roster.cluster, fields);
+      liar.sessions.send(b.node, encodeMessage({ type: 'record', record, value }));
+      await clock.advance(500);
+    }
+    expect(b.mesh.records('node').find(({ node }) => node === b.node)?.incarnation).toBe(before);
+    expect(said.codes).toEqual([]);
+  });
+});
