@@ -149,6 +149,37 @@ describe('plugins', () => {
     expect(missing).toEqual([]);
   });
 
+  test('a default that is a plain value stands in the README as it is', () => {
+    interface Schema {
+      readonly entries?: Record<string, { readonly default?: unknown }>;
+      readonly pipe?: readonly Schema[];
+    }
+    const plain = (text = ''): string => text.replaceAll(/[`",\s]/g, '');
+    const cellsOf = (line = ''): string[] => line.split('|').map((cell) => cell.trim());
+    const wrong = [...plugins.values()].flatMap(({ name, options }) => {
+      const schema = options as Schema | undefined;
+      const lines = read(`plugins/${name}/README.md`).split('\n');
+      const column = cellsOf(lines.find((line) => line.startsWith('| option'))).indexOf('default');
+      return Object.entries(schema?.entries ?? schema?.pipe?.[0]?.entries ?? {}).flatMap(([option, entry]) => {
+        if (!['string', 'number', 'boolean'].includes(typeof entry.default)) return [];
+        const said = cellsOf(lines.find((line) => line.startsWith(`| \`${option}\``)))[column];
+        return plain(said) === plain(String(entry.default))
+          ? []
+          : [`${name}: ${option} is ${String(entry.default)}, not ${said}`];
+      });
+    });
+    expect(wrong).toEqual([]);
+  });
+
+  test('docs/configuration.md has each plugin with a table, and each preset', () => {
+    const text = read('docs/configuration.md');
+    const unnamed = [...plugins.values()]
+      .filter(({ section }) => section !== undefined)
+      .filter(({ name, section }) => !text.includes(`\`[${section}]\``) || !text.includes(`plugins/${name}/README.md`));
+    expect(unnamed.map(({ name }) => name)).toEqual([]);
+    expect([...presets.keys()].filter((name) => !text.includes(`\n| \`${name}\` `))).toEqual([]);
+  });
+
   test('presets are named like their files', () => {
     expect([...presets.keys()].filter((name) => !everything.includes(`presets/${name}.ts`))).toEqual([]);
   });
@@ -175,6 +206,37 @@ describe('documentation', () => {
     expect(Object.keys(createHooks()).filter((name) => !text.includes(`\`${name}\``))).toEqual([]);
   });
 
+  test('every command is in docs/cli.md', () => {
+    const text = read('docs/cli.md');
+    const commands = sources
+      .filter((path) => path.startsWith('core/cli/commands/'))
+      .flatMap((path) => [...read(path).matchAll(/\.command\('([\w-]+)'\)/g)].map(([, name = '']) => name));
+    expect(commands.length).toBeGreaterThan(20);
+    const words = (name: string): RegExp => new RegExp(`chimera (?:\\w+ )?${name}\\b|\`${name}\``);
+    expect(commands.filter((name) => !words(name).test(text))).toEqual([]);
+  });
+
+  test('links to a heading find it', () => {
+    const anchor = (heading: string): string =>
+      heading
+        .toLowerCase()
+        .replaceAll(/[^\p{L}\p{N}\s_-]/gu, '')
+        .replaceAll(/\s/g, '-');
+    const anchorsOf = (path: string): string[] =>
+      [...read(path).matchAll(/^#+ (.+)$/gm)].map(([, heading = '']) => anchor(heading));
+    const broken = everything
+      .filter((path) => path.endsWith('.md'))
+      .flatMap((path) =>
+        [...read(path).matchAll(/\]\((?!https?:)([^)#\s]*)#([^)\s]+)\)/g)]
+          .filter(([, target = '', heading = '']) => {
+            const file = target === '' ? path : relative(root, resolve(root, dirname(path), target));
+            return !anchorsOf(file).includes(heading);
+          })
+          .map(([, target = '', heading]) => `${path} → ${target}#${heading}`),
+      );
+    expect(broken).toEqual([]);
+  });
+
   test('links between documents lead somewhere', () => {
     const broken = everything
       .filter((path) => path.endsWith('.md'))
@@ -191,6 +253,24 @@ describe('documentation', () => {
           .map(([, target]) => `${path} → ${target}`),
       );
     expect(broken).toEqual([]);
+  });
+});
+
+describe('the package', () => {
+  test('every link in a document of the package stays within it', () => {
+    const { files } = JSON.parse(read('package.json')) as { files: string[] };
+    const shipped = (path: string): boolean =>
+      files.includes(path) || path.startsWith('docs/') || path === 'docs' || /^plugins\/.*README\.md$/.test(path);
+    expect(files).toEqual(expect.arrayContaining(['docs', 'plugins/**/README.md']));
+    const leaving = everything
+      .filter((path) => path.endsWith('.md') && shipped(path))
+      .flatMap((path) =>
+        [...read(path).matchAll(/\]\((?!https?:|#|mailto:)([^)#\s]+)/g)]
+          .map(([, target = '']) => relative(root, resolve(root, dirname(path), target)))
+          .filter((target) => !shipped(target))
+          .map((target) => `${path} → ${target}`),
+      );
+    expect(leaving).toEqual([]);
   });
 });
 

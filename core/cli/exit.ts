@@ -43,6 +43,7 @@ const usage: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   'VAULT_PASSPHRASE',
   'PEER_UNKNOWN',
   'SETUP_EXISTS',
+  'STRATEGY_FILE',
 ]);
 
 const unreachable: ReadonlySet<ErrorCode> = new Set<ErrorCode>([

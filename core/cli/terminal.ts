@@ -2,6 +2,7 @@
 import { createInterface } from 'node:readline/promises';
 import kleur from 'kleur';
 import { ChimeraError } from '../errors.ts';
+import { exitCodes } from './exit.ts';
 
 export interface Terminal {
   /** Whether text may carry colours. */
@@ -24,13 +25,20 @@ export interface Terminal {
 
 /**
  * The streams of this process. A reader that goes away early (`| head`) ends the process in silence, as with other tools:
- * in order, when the command has something to take back at SIGTERM.
+ * in order, when the command has something to take back at SIGTERM. Output that cannot be written (a full disk) is an error
+ * of the command; a log that cannot be written ends no node.
  */
 export function systemTerminal(): Terminal {
   let readerGone = false;
   for (const stream of [process.stdout, process.stderr]) {
     stream.on('error', (error: NodeJS.ErrnoException) => {
-      if (error.code !== 'EPIPE') throw error;
+      if (error.code !== 'EPIPE') {
+        if (stream === process.stderr) return;
+        process.stderr.write(
+          `error CLI_FILE: standard output cannot be written: ${error.message}\nfix: make room there, or send it elsewhere\n`,
+        );
+        process.exit(exitCodes.usage);
+      }
       if (readerGone) return;
       readerGone = true;
       if (!process.emit('SIGTERM')) process.exit(0);

@@ -65,6 +65,8 @@ function problems(issue: v.BaseIssue<unknown>, schema: unknown): string[] {
   const message = issue.message.startsWith('Invalid ')
     ? `must be ${kinds[issue.expected ?? ''] ?? issue.expected}`
     : issue.message;
+  // The whole file, not a setting in it.
+  if (path.length === 0) return [message];
   return [`${field} = ${shown(issue.input, path)}: ${message}`];
 }
 

@@ -1,6 +1,6 @@
 /**
  * chimera-mtd/testing: Tor networks (embedded, private), the lab, the cluster simulator, a virtual clock with seeded chance, memory net and store,
- * and laws and conformance suites for plugins of one's own. The suites need vitest and fast-check.
+ * and laws and conformance suites for plugins of one's own. Importing it takes vitest and fast-check, which are optional peers of the package.
  */
 export * from './attack/index.ts';
 export * from './lab/story.ts';

@@ -9,6 +9,8 @@ import { parseOnionAddress } from '../../onion/index.ts';
 import type { RegisterCommand } from '../context.ts';
 import { readInputFile, writeOutputFiles } from '../files.ts';
 
+const remedy = 'give the config.yaml that onionbalance itself reads';
+
 const onionbalanceConfig = v.looseObject({
   services: v.pipe(
     v.array(
@@ -37,11 +39,11 @@ export function importOnionbalance(text: string, path: string): ImportedService[
     value = defaultLoaders['.yaml'](path, text);
   } catch (error) {
     throw new ChimeraError('CONFIG_UNREADABLE', `${path}: ${messageOf(error)}`, {
-      remedy: 'give the config.yaml that onionbalance itself reads',
+      remedy,
       cause: error,
     });
   }
-  const { services } = checkConfig(onionbalanceConfig, value, path);
+  const { services } = checkConfig(onionbalanceConfig, value, path, remedy);
   return services.map(({ key, instances }, index) => {
     const name = basename(key).replace(/\.key$/, '');
     const addresses = instances.map(({ address }) => `${parseOnionAddress(address)}.onion`);

@@ -60,7 +60,7 @@ function linesOf(plain: boolean, address: OnionAddress, path: string): readonly 
 async function keyThere({ runtime }: CommandContext, path: string, plain: boolean): Promise<OnionAddress | undefined> {
   const bytes = await runtime.store.read(path, largestKeyFile);
   if (bytes === undefined) return undefined;
-  if (!plain) return readSealedKey(bytes).address;
+  if (!plain) return readSealedKey(bytes, path).address;
   try {
     const key = parseSecretKeyFile(bytes);
     key.expandedSecret.fill(0);

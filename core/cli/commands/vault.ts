@@ -31,7 +31,7 @@ async function writeNew(
 
 async function opened(context: CommandContext, file: string, fd: number | undefined): Promise<MasterKey> {
   const bytes = await readInputFile(context, file);
-  readSealedKey(bytes);
+  readSealedKey(bytes, file);
   const passphrase = await needPassphrase(context, 'Passphrase: ', fd);
   try {
     return await openMasterKey(bytes, passphrase);
@@ -106,7 +106,7 @@ function registerShow(vault: Command, context: CommandContext): void {
     .argument('<file>', 'the sealed key')
     .addOption(jsonOption())
     .action(async (file: string, { json }: { json?: true }) => {
-      const { address, cost } = readSealedKey(await readInputFile(context, file));
+      const { address, cost } = readSealedKey(await readInputFile(context, file), file);
       if (json) context.output.json({ address: `${address}.onion`, scryptCost: cost });
       else {
         context.output.fields([

@@ -47,9 +47,9 @@ interface Parts extends SealedKey {
   readonly sealed: Uint8Array;
 }
 
-function parse(bytes: Uint8Array): Parts {
+function parse(bytes: Uint8Array, where: string): Parts {
   const refuse = (why: string): ChimeraError =>
-    new ChimeraError('VAULT_FILE', why, {
+    new ChimeraError('VAULT_FILE', `${where}: ${why}`, {
       remedy: 'give the file that `chimera vault seal` wrote, or restore it from a copy',
     });
   const match = form.exec(bytes.length > largestFile ? '' : Buffer.from(bytes).toString('latin1'));
@@ -73,9 +73,9 @@ function parse(bytes: Uint8Array): Parts {
   return { address, cost, header, salt, sealed };
 }
 
-/** What a sealed key file says without the passphrase. Throws VAULT_FILE. */
-export function readSealedKey(bytes: Uint8Array): SealedKey {
-  const { address, cost } = parse(bytes);
+/** What a sealed key file says without the passphrase; `where` it is goes into the message. Throws VAULT_FILE. */
+export function readSealedKey(bytes: Uint8Array, where = 'the sealed key'): SealedKey {
+  const { address, cost } = parse(bytes, where);
   return { address, cost };
 }
 
@@ -109,7 +109,7 @@ export async function sealMasterKey(
 
 /** The key in a sealed key file. Rejects with VAULT_FILE, or VAULT_PASSPHRASE for a wrong passphrase or a changed file. */
 export async function openMasterKey(bytes: Uint8Array, passphrase: Uint8Array): Promise<MasterKey> {
-  const { address, cost, header, salt, sealed } = parse(bytes);
+  const { address, cost, header, salt, sealed } = parse(bytes, 'the sealed key');
   const refuse = (): ChimeraError =>
     new ChimeraError('VAULT_PASSPHRASE', 'the passphrase does not open the sealed key', {
       remedy: 'type it again; if it is the right one, the file was changed: restore it from a copy',

@@ -17,7 +17,7 @@ import {
   rosterContract,
   signerContract,
 } from '../../../core/engine/index.ts';
-import { ChimeraError, isChimeraError, messageOf } from '../../../core/errors.ts';
+import { ChimeraError, messageOf } from '../../../core/errors.ts';
 import { publicKeyOf, type MasterKey, type OnionAddress } from '../../../core/onion/index.ts';
 import { jittered, type Store } from '../../../core/runtime/index.ts';
 import { createHeldKey } from '../held-key.ts';
@@ -159,18 +159,7 @@ export const signerVault = definePlugin<VaultOptions>({
     host.hooks.start.tapPromise(name, async () => {
       const path = settings.sealed_key_path;
       const blob = path === undefined ? undefined : await readBlob(store, path);
-      let sealed: OnionAddress | undefined;
-      try {
-        sealed = blob === undefined ? undefined : readSealedKey(blob).address;
-      } catch (error) {
-        if (!isChimeraError(error, 'VAULT_FILE')) throw error;
-        const { remedy } = error;
-        throw new ChimeraError(
-          'VAULT_FILE',
-          `vault.sealed_key_path: ${path}: ${error.message}`,
-          remedy === undefined ? {} : { remedy },
-        );
-      }
+      const sealed = blob === undefined ? undefined : readSealedKey(blob, `vault.sealed_key_path: ${path}`).address;
       address = settings.onion_address ?? sealed;
       if (address === undefined) {
         throw new ChimeraError('CONFIG_INVALID', 'vault: neither onion_address nor sealed_key_path is there', {
