@@ -14,8 +14,10 @@ import {
   type Tor,
 } from '../../../../core/engine/index.ts';
 import { masterKeyFromSeed } from '../../../../core/onion/index.ts';
+import { rememberVerified } from '../../../../core/onion/signature.ts';
 import electionPriority from '../../../../plugins/election/priority/index.ts';
 import mesh from '../../../../plugins/mesh/index.ts';
+import { rememberSealed } from '../../../../plugins/mesh/session/noise.ts';
 import { testIdentity, testSecrets } from '../identity.ts';
 import { createMemoryNet } from '../memory-net.ts';
 import { createMemoryStore } from '../memory-store.ts';
@@ -36,6 +38,8 @@ export interface TrafficReport {
   readonly agreed: boolean;
 }
 
+const rememberedSignatures = 4_096;
+const rememberedSeals = 4_096;
 /** How long the cluster may find together before anything is counted. */
 const settleSeconds = 60;
 
@@ -46,6 +50,9 @@ export async function measureTraffic(options: {
   readonly lossShare?: number;
 }): Promise<TrafficReport> {
   const { nodes: count, seconds, seed = 'traffic', lossShare = 0 } = options;
+  // Every node verifies every admission and every record; one process holds them all.
+  rememberVerified(8 * count + rememberedSignatures);
+  rememberSealed(rememberedSeals);
   const clock = createVirtualClock();
   const random = createSeededRandom(seed);
   const bus = new SimulatedBus(clock, random.fork('bus'), { ...noFaults, lossShare });
@@ -126,5 +133,7 @@ export async function measureTraffic(options: {
     agreed,
   };
   for (const life of lives) life.kill();
+  rememberVerified(0);
+  rememberSealed(0);
   return report;
 }
