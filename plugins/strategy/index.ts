@@ -15,7 +15,7 @@ import { ChimeraError, messageOf } from '../../core/errors.ts';
 import { rotateStages, type RotationStrategy, type StrategyDefinition } from '../../core/pipeline/index.ts';
 import type { Timer } from '../../core/runtime/index.ts';
 
-export { loadStrategy } from './load.ts';
+export { importDefault, loadStrategy } from './load.ts';
 
 const recordKind = 'rotation';
 const largestFile = 262_144;

@@ -38,6 +38,24 @@ function tryOnce(file: string, strategy: RotationStrategy): void {
 }
 
 /**
+ * What `file` (absolute) exports as its default; a function is called with `options`, and gives it. Rejects with what `bad` makes
+ * of why it cannot be loaded.
+ */
+export async function importDefault(
+  file: string,
+  options: Readonly<Record<string, unknown>>,
+  bad: (file: string, what: string, cause: unknown) => ChimeraError,
+): Promise<unknown> {
+  try {
+    const exported = ((await import(pathToFileURL(file).href)) as { default?: unknown }).default;
+    return typeof exported === 'function' ? (exported as (options: unknown) => unknown)(options) : exported;
+  } catch (error) {
+    const [why] = messageOf(error).split(' imported from ');
+    throw bad(file, `cannot be loaded: ${why}`, error);
+  }
+}
+
+/**
  * Imports the strategy that `file` (absolute) exports. A function is called with `options`, the rest of the table `[strategy]`.
  * Rejects with STRATEGY_FILE.
  */
@@ -45,14 +63,7 @@ export async function loadStrategy(
   file: string,
   options: Readonly<Record<string, unknown>> = {},
 ): Promise<RotationStrategy> {
-  let exported: unknown;
-  try {
-    exported = ((await import(pathToFileURL(file).href)) as { default?: unknown }).default;
-    if (typeof exported === 'function') exported = (exported as (options: unknown) => unknown)(options);
-  } catch (error) {
-    const [why] = messageOf(error).split(' imported from ');
-    throw bad(file, `cannot be loaded: ${why}`, error);
-  }
+  const exported = await importDefault(file, options, bad);
   if (!isStrategy(exported)) throw bad(file, 'has no strategy as its default export');
   tryOnce(file, exported);
   return exported;

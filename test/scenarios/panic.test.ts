@@ -1,36 +1,17 @@
 /** Panic mode on a whole service, in virtual time on the embedded network. */
 import { afterEach, expect, test } from 'vitest';
 import { adminContract, definePlugin, type AdminCommand, type Json } from '../../core/engine/index.ts';
-import type { Listener } from '../../core/runtime/index.ts';
-import { createTorClient } from '../../plugins/tor/index.ts';
-import { openSite } from '../kit/lab/site.ts';
-import { createVisitor, type Visit, type Visitor } from '../kit/lab/visitor.ts';
+import type { Visit, Visitor } from '../kit/lab/visitor.ts';
 import { startServiceCluster, type ServiceCluster } from './service-cluster.ts';
 
 let cluster: ServiceCluster | undefined;
-const sites: Listener[] = [];
 afterEach(async () => {
   await cluster?.end();
   cluster = undefined;
-  for (const site of sites.splice(0)) await site.close();
 });
 
-async function client(name: string): Promise<Visitor> {
-  const { clock, runtime, network, address } = cluster as ServiceCluster;
-  const { net } = runtime;
-  const instance = await clock.runFor(network.addTor({ name, socks: true }), 10_000);
-  await clock.runFor(instance.bootstrapped(), 60_000);
-  const tor = createTorClient(runtime, { control: instance.control, name });
-  await clock.runFor(tor.ready(10_000), 20_000);
-  return createVisitor({
-    net,
-    clock,
-    tor,
-    socks: instance.socks as NonNullable<typeof instance.socks>,
-    address,
-    port: 80,
-  });
-}
+const client = (name: string): Promise<Visitor> => (cluster as ServiceCluster).client(name);
+const site = (name: string): Promise<string> => (cluster as ServiceCluster).site(name);
 
 /** What people do from time to time: a visit by a client that knows nothing, and one by a client that has been here before. */
 async function keepVisiting(known: readonly Visitor[], fresh: readonly string[], everyMs: number): Promise<Visit[]> {
@@ -45,18 +26,7 @@ async function keepVisiting(known: readonly Visitor[], fresh: readonly string[],
   return visits;
 }
 
-async function site(name: string): Promise<string> {
-  const listener = await openSite((cluster as ServiceCluster).runtime.net, name);
-  sites.push(listener);
-  const { host, port } = listener.endpoint as { host: string; port: number };
-  return `${host}:${port}`;
-}
-const reasons = (): string[] => {
-  const { nodes } = cluster as ServiceCluster;
-  const last = nodes.flatMap(({ results }) => results.filter(({ outcome }) => outcome === 'published'));
-  const newest = last.sort((a, b) => a.startedAt - b.startedAt).at(-1);
-  return newest === undefined ? [] : [newest.why];
-};
+const reason = (): string => (cluster as ServiceCluster).newestReason() ?? '';
 
 test(
   'chimera panic on: three rotations, nobody fails for long, and off leaves a stable descriptor',
@@ -99,7 +69,7 @@ test(
     for (let turn = 0; turn < 4; turn++) {
       visits.push(...(await keepVisiting([regular], [`${turn}`], 170_000)));
       publishers.add(cluster.elected()[0]?.name ?? '');
-      sets.add(/panic: ([^:]+):/.exec(reasons()[0] ?? '')?.[1] ?? '');
+      sets.add(/panic: ([^:]+):/.exec(reason())?.[1] ?? '');
     }
     expect(sets.size).toBeGreaterThanOrEqual(2);
     expect(publishers.size).toBeGreaterThanOrEqual(2);
@@ -112,7 +82,7 @@ test(
     await clock.advance(60_000);
     const offAt = clock.now();
     const [publisher] = cluster.elected();
-    expect(reasons()[0]).toContain('3 of 4 heads are live');
+    expect(reason()).toContain('3 of 4 heads are live');
     await clock.advance(240_000);
     // A testing network's heads have other introduction points every few minutes; nothing else moves the descriptor.
     const later = cluster.nodes.flatMap(({ results }) =>

@@ -14,10 +14,20 @@ import {
   type OnionAddress,
 } from '../../core/onion/index.ts';
 import type { CycleResult } from '../../core/pipeline/index.ts';
-import { formatEndpoint, silentLog, systemProcesses, type Processes, type Runtime } from '../../core/runtime/index.ts';
+import {
+  formatEndpoint,
+  silentLog,
+  systemProcesses,
+  type Listener,
+  type Processes,
+  type Runtime,
+} from '../../core/runtime/index.ts';
 import { plugins } from '../../plugins/index.ts';
+import { createTorClient } from '../../plugins/tor/index.ts';
 import { createMemoryBus, memoryTransport, type MemoryBus } from '../../plugins/transport/memory/index.ts';
 import { presets } from '../../presets/index.ts';
+import { openSite } from '../kit/lab/site.ts';
+import { createVisitor, type Visitor } from '../kit/lab/visitor.ts';
 import { startEmbeddedNetwork, type EmbeddedNetwork, type EmbeddedTor } from '../kit/network/embedded/index.ts';
 import { createMemoryNet } from '../kit/sim/memory-net.ts';
 import { testMembers } from '../kit/sim/members.ts';
@@ -72,6 +82,12 @@ export interface ServiceCluster {
    * `after`: in a later epoch than this.
    */
   published(limitMs: number, wanted?: { readonly heads?: number; readonly after?: number }): Promise<ServiceNode>;
+  /** A client's tor that knows nothing yet. */
+  client(name: string): Promise<Visitor>;
+  /** Starts a site that says this name, for a head to lead to; gives its address. It closes with the cluster. */
+  site(name: string): Promise<string>;
+  /** Why the newest descriptor is as it is; undefined before the first. */
+  newestReason(): string | undefined;
   /** Those that think that they may publish. */
   elected(): ServiceNode[];
   /** The epochs of what the HSDirs that clients ask hold now, each once, sorted. */
@@ -98,6 +114,7 @@ export async function startServiceCluster(
 
   const tors = new Map<string, EmbeddedTor>();
   const nodes: ServiceNode[] = [];
+  const sites: Listener[] = [];
   /** Blinded keys of the service; the heads' own descriptors go to the same HSDirs. */
   const ours = new Set<string>();
   const everything: SeenUpload[] = [];
@@ -223,8 +240,26 @@ export async function startServiceCluster(
       }
       return [...new Set(newest.values())].sort((a, b) => a - b);
     },
+    client: async (name) => {
+      const instance = await clock.runFor(network.addTor({ name, socks: true }), 10_000);
+      await clock.runFor(instance.bootstrapped(), 60_000);
+      const tor = createTorClient(runtime, { control: instance.control, name });
+      await clock.runFor(tor.ready(10_000), 20_000);
+      const socks = instance.socks as NonNullable<typeof instance.socks>;
+      return createVisitor({ net, clock, tor, socks, address: addressOfKey(key.publicKey), port: 80 });
+    },
+    site: async (name) => {
+      const listener = await openSite(net, name);
+      sites.push(listener);
+      return formatEndpoint(listener.endpoint);
+    },
+    newestReason: () => {
+      const all = nodes.flatMap(({ results }) => results.filter(({ outcome }) => outcome === 'published'));
+      return all.sort((a, b) => a.startedAt - b.startedAt).at(-1)?.why;
+    },
     end: async () => {
       while (nodes[0] !== undefined) await end(nodes[0]);
+      for (const site of sites) await site.close();
       await clock.runFor(network.stop(), 30_000);
     },
   };

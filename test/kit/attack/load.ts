@@ -1,10 +1,9 @@
 /** Defences and attackers by name, or from a file of one's own: imported, checked, and tried before they run. */
 import { isAbsolute, resolve } from 'node:path';
-import { pathToFileURL } from 'node:url';
 import * as v from 'valibot';
 import { checkConfig, nearest } from '../../../core/config/index.ts';
 import { ChimeraError, messageOf } from '../../../core/errors.ts';
-import { loadStrategy } from '../../../plugins/strategy/index.ts';
+import { importDefault, loadStrategy } from '../../../plugins/strategy/index.ts';
 import { strategies } from '../../../strategies/index.ts';
 import { createSeededRandom } from '../sim/seeded-random.ts';
 import type { Attacker, AttackView } from './attacker.ts';
@@ -119,14 +118,7 @@ function guarded(file: string, inner: Attacker): Attacker {
 }
 
 async function loadAttacker(file: string, options: Options): Promise<Attacker> {
-  let exported: unknown;
-  try {
-    exported = ((await import(pathToFileURL(file).href)) as { default?: unknown }).default;
-    if (typeof exported === 'function') exported = (exported as (options: unknown) => unknown)(options);
-  } catch (error) {
-    const [why] = messageOf(error).split(' imported from ');
-    throw bad(file, `cannot be loaded: ${why}`, error);
-  }
+  const exported = await importDefault(file, options, bad);
   if (!v.is(attacker, exported)) throw bad(file, 'has no attacker as its default export');
   const checked = guarded(file, exported as unknown as Attacker);
   const random = createSeededRandom('trial');
