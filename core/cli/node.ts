@@ -46,9 +46,9 @@ export async function warnOfOpenConfig(
 
 /** One log line for a cycle's end, at the level that its outcome deserves. */
 export function logResult(log: Log, result: CycleResult): void {
-  const { number, outcome, why, reasons, durationMs, stepsMs, epoch, introPoints, heads, error } = result;
+  const { number, outcome, why, reasons, durationMs, stepsMs, epoch, introPoints, heads, live, error } = result;
   const fields = { cycle: number, outcome, reasons, durationMs };
-  if (outcome === 'published') log.info(`published: ${why}`, { ...fields, epoch, introPoints, heads, stepsMs });
+  if (outcome === 'published') log.info(`published: ${why}`, { ...fields, epoch, introPoints, heads, live, stepsMs });
   else if (outcome === 'failed') log.warn(`not published: ${why}`, { ...fields, error });
   else if (outcome === 'unconfirmed') log.warn(`not confirmed: ${why}`, { ...fields, epoch });
   else log.debug(`${outcome}: ${why}`, fields);

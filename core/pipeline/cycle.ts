@@ -231,6 +231,7 @@ export async function runCycle(
     const accepted = uploads.filter((upload) => upload.accepted).length;
 
     const introPoints = new Set(merged.sets.flat().map(({ id }) => id));
+    const leading = [...new Set(merged.sets.flat().map(({ head }) => head))].sort();
     const remember = (confirmed: boolean): void => {
       memory.published = {
         live: [...introPoints],
@@ -246,7 +247,7 @@ export async function runCycle(
     // From here on clients may hold it, whatever the fetch-back says.
     if (accepted > 0) {
       remember(false);
-      sent = { ...sent, introPoints: introPoints.size };
+      sent = { ...sent, live: leading, introPoints: introPoints.size };
     }
     try {
       hooks.uploaded.call(sealed, uploads);
@@ -278,7 +279,7 @@ export async function runCycle(
     const complete = confirmations !== undefined && missing === 0 && accepted === uploads.length;
     remember(complete);
     const outcome: CycleOutcome = complete ? 'published' : 'unconfirmed';
-    const counts = `${introPoints.size} introduction points of ${new Set(merged.sets.flat().map(({ head }) => head)).size} heads`;
+    const counts = `${introPoints.size} introduction points of ${leading.length} heads`;
     const taken = `taken by ${accepted} of ${uploads.length} HSDirs`;
     const back =
       confirmations === undefined
@@ -302,6 +303,7 @@ export async function runCycle(
     stepsMs,
     epoch,
     heads: heads.map(({ head }) => head),
+    live: [],
     introPoints: 0,
     uploads: [],
     confirmations: [],

@@ -196,7 +196,10 @@ export interface CycleResult {
   readonly durationMs: number;
   readonly stepsMs: Readonly<Partial<Record<CycleStep, number>>>;
   readonly epoch: number;
+  /** All heads with candidates that verified, in the descriptor or not. */
   readonly heads: readonly HeadId[];
+  /** The heads that the descriptor which was sent leads to, and how many introduction points it has. */
+  readonly live: readonly HeadId[];
   readonly introPoints: number;
   readonly sealed?: Sealed;
   readonly uploads: readonly Upload[];

@@ -3,6 +3,7 @@ import { InvalidArgumentError } from 'commander';
 import { resolve } from 'node:path';
 import kleur from 'kleur';
 import { plugins } from '../../../plugins/index.ts';
+import { presetPlugins } from '../../config/preset.ts';
 import { presets } from '../../../presets/index.ts';
 import { runLab, type LabEvent } from '../../../test/kit/lab/story.ts';
 import type { TorNetwork } from '../../../test/kit/network/network.ts';
@@ -13,8 +14,9 @@ import { exitCodes } from '../exit.ts';
 
 interface LabCommandOptions {
   readonly tor: string;
-  readonly nodes: number;
-  readonly preset: string;
+  readonly nodes?: number;
+  readonly preset?: string;
+  readonly panic?: number | true;
   readonly strategy?: string;
   readonly for: number;
   readonly json?: boolean;
@@ -44,6 +46,28 @@ function line({ atMs, kind, text, held }: LabEvent): string {
   return `${time}  ${held === true ? kleur.green('✓') : kleur.red('✗')} ${text}\n`;
 }
 
+/** As much of the lab's day of eight minutes as half an hour is of a day; rounded up, for publishing takes seconds as ever. */
+const panicTurnMs = 45_000;
+
+/** The preset that is asked for, or the one that fits; throws CLI_USAGE when it has no panic mode and that is the question. */
+function presetFor({ preset, panic, nodes = 6 }: LabCommandOptions): string {
+  if (panic === undefined) return preset ?? 'stable';
+  const chosen = preset ?? 'roulette';
+  const able = [...presets.values()].filter((one) => presetPlugins(one).some(({ name }) => name === 'roulette'));
+  const names = able.map(({ name }) => name);
+  if (!names.includes(chosen)) {
+    throw new ChimeraError('CLI_USAGE', `--panic: preset ${chosen} has no panic mode`, {
+      remedy: `leave --preset out, or choose ${names.join(' or ')}`,
+    });
+  }
+  if (nodes < 3) {
+    throw new ChimeraError('CLI_USAGE', `--panic: with ${nodes} nodes there is nothing to turn`, {
+      remedy: 'take --nodes 3 or more',
+    });
+  }
+  return chosen;
+}
+
 /** Real tors are slow to find each other; the network is asked to be small unless placement is the question. */
 async function startNetwork(kind: string, runtime: Runtime, signal: AbortSignal): Promise<TorNetwork> {
   if (kind === 'embedded') {
@@ -68,18 +92,23 @@ export const registerLab: RegisterCommand = (program, { runtime, terminal }) => 
       oneOf('embedded', 'real'),
       'embedded',
     )
-    .option('--nodes <n>', 'how many nodes, one head each', whole(1, 20), 3)
+    .option('--nodes <n>', 'how many nodes, one head each (default: 3; 6 with --panic)', whole(1, 20))
     .option(
       '--preset <name>',
-      `preset of the nodes: ${[...presets.keys()].join(', ')}`,
+      `preset of the nodes: ${[...presets.keys()].join(', ')} (default: stable; roulette with --panic)`,
       oneOf(...presets.keys()),
-      'stable',
+    )
+    .option(
+      '--panic [turns]',
+      'kill no head; turn panic mode on for so many turns (default: 3) of 45 s while two clients visit once a second',
+      whole(1, 100),
     )
     .option('--strategy <file>', 'a rotation strategy of your own, a module, in place of the preset’s')
     .option('--for <seconds>', 'keep visiting once a second for this long', whole(0, 86_400), 0)
     .option('--json', 'print the events and the outcome as one JSON document')
-    .addHelpText('after', '\nExamples:\n  chimera lab\n  chimera lab --tor real --for 60')
+    .addHelpText('after', '\nExamples:\n  chimera lab\n  chimera lab --tor real --for 60\n  chimera lab --panic')
     .action(async (options: LabCommandOptions) => {
+      const preset = presetFor(options);
       const interrupt = new AbortController();
       // Not `once`: the network's own clean-up ends the process when nobody else listens any more.
       const stop = (): void => {
@@ -98,8 +127,11 @@ export const registerLab: RegisterCommand = (program, { runtime, terminal }) => 
           directory,
           shipped: { presets, plugins },
           network: () => startNetwork(options.tor, runtime, interrupt.signal),
-          nodes: options.nodes,
-          preset: options.preset,
+          nodes: options.nodes ?? (options.panic === undefined ? 3 : 6),
+          preset,
+          ...(options.panic === undefined
+            ? {}
+            : { panic: { turns: options.panic === true ? 3 : options.panic, turnMs: panicTurnMs } }),
           ...(options.strategy === undefined
             ? {}
             : { settings: { strategy: { file: resolve(process.cwd(), options.strategy) } } }),

@@ -21,6 +21,8 @@ import type { TorInstance, TorNetwork } from '../network/network.ts';
 import { startBackend } from './backend.ts';
 import { testMembers, type TestMembers } from '../sim/members.ts';
 import { createSeededRandom } from '../sim/seeded-random.ts';
+import { askNode } from '../../../plugins/admin/index.ts';
+import { panicStory } from './panic.ts';
 import { openSite } from './site.ts';
 import { createVisitor, type Visit, type Visitor } from './visitor.ts';
 
@@ -39,6 +41,8 @@ export interface LabOptions {
   cluster(): readonly AnyPlugin[];
   /** Keeps visiting for this long at the end, milliseconds. */
   readonly forMs: number;
+  /** Turns panic mode on for so many turns, and kills no head; the preset has `roulette`. */
+  readonly panic?: { readonly turns: number; readonly turnMs: number };
   readonly signal: AbortSignal;
   tell(event: LabEvent): void;
 }
@@ -159,19 +163,11 @@ class Lab {
     }
     const first = await this.published(count);
 
-    const tor = this.client(visitorTor);
-    const visitor = createVisitor({
-      net: runtime.net,
-      clock: runtime.clock,
-      tor,
-      socks: visitorTor.socks as NonNullable<TorInstance['socks']>,
-      address,
-      port: 80,
-    });
-    await tor.ready(visitLimitMs);
+    const { visitor } = await this.visitorAt(visitorTor, address);
     await this.verified(visitor, first.introPoints);
     await this.reachEveryHead(visitor, names);
-    if (count > 1) await this.killOne(visitor);
+    if (this.options.panic !== undefined) await this.panic(visitor, address, this.options.panic);
+    else if (count > 1) await this.killOne(visitor);
     await this.keepVisiting(visitor);
   }
 
@@ -241,7 +237,24 @@ class Lab {
         ? { election: { ...settings.election, priority: 10 * (this.nodes.length + 1) } }
         : {}),
       ...(has('hydra') ? { hydra: { spares: 0, ...settings.hydra } } : {}),
+      ...this.panicTables(),
     };
+  }
+
+  /** Turns as quick as the lab's day, and a socket for the operator's command at the first node. */
+  private panicTables(): Record<string, unknown> {
+    const { panic, settings = {}, directory } = this.options;
+    if (panic === undefined) return {};
+    const seconds = panic.turnMs / 1_000;
+    return {
+      election: { slot_secs: seconds, ...settings.election },
+      roulette: { every_secs: seconds, jitter_secs: 0, allow_fast: true, ...settings.roulette },
+      ...(this.nodes.length === 0 ? { admin: { socket: this.adminSocket(directory) } } : {}),
+    };
+  }
+
+  private adminSocket(directory: string): string {
+    return `${directory}/admin.sock`;
   }
 
   private async launch(node: Omit<LabNode, 'last'>): Promise<void> {
@@ -288,7 +301,7 @@ class Lab {
   private async published(heads: number, limitMs = publishLimitMs): Promise<CycleResult> {
     const result = await this.until(`a confirmed descriptor of ${heads} heads`, limitMs, () => {
       const last = this.publisher()?.last.published;
-      return last?.heads.length === heads ? last : undefined;
+      return last?.live.length === heads ? last : undefined;
     });
     const { introPoints, uploads, confirmations, sealed } = result;
     const periods = sealed?.descriptors.map(
@@ -306,6 +319,18 @@ class Lab {
     const client = createTorClient(this.options.runtime, { control: instance.control, name: instance.name });
     this.clients.push(client);
     return client;
+  }
+
+  /** Somebody who visits through that tor. */
+  private async visitorAt(
+    instance: TorInstance,
+    address: OnionAddress,
+  ): Promise<{ readonly visitor: Visitor; readonly tor: TorClient }> {
+    const { net, clock } = this.options.runtime;
+    const tor = this.client(instance);
+    await tor.ready(visitLimitMs);
+    const socks = instance.socks as NonNullable<TorInstance['socks']>;
+    return { visitor: createVisitor({ net, clock, tor, socks, address, port: 80 }), tor };
   }
 
   private async verified(visitor: Visitor, introPoints: number): Promise<void> {
@@ -361,6 +386,52 @@ class Lab {
       held,
       `clients reach the others: ${after.map(({ head, reason }) => head ?? `failed (${reason})`).join(', ')}`,
     );
+  }
+
+  private async panic(
+    visitor: Visitor,
+    address: OnionAddress,
+    { turns, turnMs }: NonNullable<LabOptions['panic']>,
+  ): Promise<void> {
+    const { runtime, directory, signal } = this.options;
+    const { clock } = runtime;
+    const members = this.members as TestMembers;
+    const stranger = await (this.network as TorNetwork).addTor({ name: 'stranger', socks: true });
+    await Promise.race([stranger.bootstrapped(), this.aborted]);
+    const fresh = await this.visitorAt(stranger, address);
+    let forgotAt = clock.monotonic();
+    await panicStory({
+      clock,
+      turnMs,
+      turns,
+      panic: async (on) => {
+        const request = { command: 'panic', args: { on } };
+        const path = this.adminSocket(directory);
+        await askNode(runtime, { path, request, howToStart: 'the lab starts it', signal });
+      },
+      published: () => {
+        const node = this.publisher();
+        const heads = node?.last.published?.live;
+        return node === undefined || heads === undefined
+          ? undefined
+          : { heads: heads.map((head) => members.nameOf(head.split('/')[0]) ?? head), publisher: node.name };
+      },
+      clients: {
+        'a client that keeps its descriptor': () => this.visit(visitor),
+        'a client that knows nothing, again and again': async () => {
+          // Tor forgets on request once in ten seconds.
+          if (clock.monotonic() - forgotAt > 11_000) {
+            await fresh.tor.signal('NEWNYM');
+            forgotAt = clock.monotonic();
+          }
+          return this.visit(fresh.visitor);
+        },
+      },
+      until: (what, limitMs, look) => this.until(what, limitMs, look),
+      step: (text) => this.step(text),
+      note: (text) => this.note(text),
+      check: (held, text, data) => this.check(held, text, data),
+    });
   }
 
   private async keepVisiting(visitor: Visitor): Promise<void> {

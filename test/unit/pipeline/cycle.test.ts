@@ -317,7 +317,12 @@ describe('a merge policy is held to its contract', () => {
     const b = await bench();
     const live = heads[1]?.ids ?? [];
     b.hooks.rotate.tap(early, () => ({ live, why: 'b alone' }));
-    expect(await b.run('start')).toMatchObject({ outcome: 'published', introPoints: 3 });
+    expect(await b.run('start')).toMatchObject({
+      outcome: 'published',
+      introPoints: 3,
+      heads: ['a/1', 'b/1', 'c/1'],
+      live: ['b/1'],
+    });
     expect(b.memory.published?.live).toEqual(live);
   });
 });
