@@ -22,6 +22,16 @@ export interface PanicStage {
   check(held: boolean, text: string, data?: Readonly<Record<string, unknown>>): void;
 }
 
+/** A node's settings: turns as quick as the lab's day, and the operator's socket where one is to be. */
+export function panicTables(turnMs: number, socket: string | undefined): Record<string, Record<string, unknown>> {
+  const seconds = turnMs / 1_000;
+  return {
+    election: { slot_secs: seconds },
+    roulette: { every_secs: seconds, jitter_secs: 0, allow_fast: true },
+    ...(socket === undefined ? {} : { admin: { socket } }),
+  };
+}
+
 /** No client may go without an answer for longer. */
 const longestOutageMs = 10_000;
 /** A turn, its publication and its confirmation. */

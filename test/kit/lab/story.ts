@@ -4,9 +4,9 @@
  * checked from outside, by a client's tor. Enter at `runLab`.
  */
 import { presetPlugins } from '../../../core/config/preset.ts';
-import { resolveConfig, type Shipped } from '../../../core/config/index.ts';
+import { resolveConfig } from '../../../core/config/index.ts';
 import { createNode } from '../../../core/cli/node.ts';
-import { electionContract, type AnyPlugin, type Engine, type TorClient } from '../../../core/engine/index.ts';
+import { electionContract, type Engine, type TorClient } from '../../../core/engine/index.ts';
 import {
   addressOfKey,
   encodeSecretKeyFile,
@@ -15,52 +15,19 @@ import {
   type OnionAddress,
 } from '../../../core/onion/index.ts';
 import type { CycleResult } from '../../../core/pipeline/index.ts';
-import { formatEndpoint, type Listener, type Runtime } from '../../../core/runtime/index.ts';
+import { formatEndpoint, type Listener } from '../../../core/runtime/index.ts';
 import { createTorClient } from '../../../plugins/tor/index.ts';
 import type { TorInstance, TorNetwork } from '../network/network.ts';
 import { startBackend } from './backend.ts';
 import { testMembers, type TestMembers } from '../sim/members.ts';
 import { createSeededRandom } from '../sim/seeded-random.ts';
 import { askNode } from '../../../plugins/admin/index.ts';
-import { panicStory } from './panic.ts';
+import { panicStory, panicTables } from './panic.ts';
+import type { LabEvent, LabOptions, LabReport } from './model.ts';
 import { openSite } from './site.ts';
 import { createVisitor, type Visit, type Visitor } from './visitor.ts';
 
-export interface LabOptions {
-  readonly runtime: Runtime;
-  /** A directory that exists and may be written; the lab leaves nothing in it that matters. */
-  readonly directory: string;
-  readonly shipped: Shipped;
-  /** Starts the network; called once. */
-  network(): Promise<TorNetwork>;
-  readonly nodes: number;
-  readonly preset: string;
-  /** More settings for every node, over the preset's defaults. */
-  readonly settings?: Readonly<Record<string, Readonly<Record<string, unknown>>>>;
-  /** What joins the nodes of this process: a transport, a mesh. */
-  cluster(): readonly AnyPlugin[];
-  /** Keeps visiting for this long at the end, milliseconds. */
-  readonly forMs: number;
-  /** Turns panic mode on for so many turns, and kills no head; the preset has `roulette`. */
-  readonly panic?: { readonly turns: number; readonly turnMs: number };
-  readonly signal: AbortSignal;
-  tell(event: LabEvent): void;
-}
-
-export interface LabEvent {
-  readonly atMs: number;
-  /** `step`: what goes on · `check`: a claim, with its outcome · `note`: an observation. */
-  readonly kind: 'step' | 'check' | 'note';
-  readonly text: string;
-  readonly held?: boolean;
-  readonly data?: Readonly<Record<string, unknown>>;
-}
-
-export interface LabReport {
-  readonly held: boolean;
-  readonly events: readonly LabEvent[];
-  readonly visits: { readonly made: number; readonly failed: number };
-}
+export type { LabEvent, LabOptions, LabReport } from './model.ts';
 
 interface LabNode {
   readonly name: string;
@@ -105,8 +72,12 @@ class Lab {
   /** Rejects once the signal aborts, so that a wait ends with it. */
   private readonly aborted: Promise<never>;
 
+  /** Of the first node, for the operator's commands. */
+  private readonly adminSocket: string;
+
   constructor(options: LabOptions) {
     this.options = options;
+    this.adminSocket = `${options.directory}/admin.sock`;
     this.begun = options.runtime.clock.monotonic();
     this.aborted = new Promise((_resolve, reject) => {
       options.signal.addEventListener('abort', () => reject(options.signal.reason as Error), { once: true });
@@ -228,7 +199,7 @@ class Lab {
 
   /** Settings that only some presets know: who publishes is to be known, and the story reaches every head. */
   private tablesOf(preset: string): Record<string, unknown> {
-    const { shipped, settings = {} } = this.options;
+    const { shipped, settings = {}, panic } = this.options;
     const chosen = shipped.presets.get(preset);
     const has = (name: string): boolean =>
       chosen !== undefined && presetPlugins(chosen).some((plugin) => plugin.name === name);
@@ -237,24 +208,8 @@ class Lab {
         ? { election: { ...settings.election, priority: 10 * (this.nodes.length + 1) } }
         : {}),
       ...(has('hydra') ? { hydra: { spares: 0, ...settings.hydra } } : {}),
-      ...this.panicTables(),
+      ...(panic === undefined ? {} : panicTables(panic.turnMs, this.nodes.length === 0 ? this.adminSocket : undefined)),
     };
-  }
-
-  /** Turns as quick as the lab's day, and a socket for the operator's command at the first node. */
-  private panicTables(): Record<string, unknown> {
-    const { panic, settings = {}, directory } = this.options;
-    if (panic === undefined) return {};
-    const seconds = panic.turnMs / 1_000;
-    return {
-      election: { slot_secs: seconds, ...settings.election },
-      roulette: { every_secs: seconds, jitter_secs: 0, allow_fast: true, ...settings.roulette },
-      ...(this.nodes.length === 0 ? { admin: { socket: this.adminSocket(directory) } } : {}),
-    };
-  }
-
-  private adminSocket(directory: string): string {
-    return `${directory}/admin.sock`;
   }
 
   private async launch(node: Omit<LabNode, 'last'>): Promise<void> {
@@ -393,7 +348,7 @@ class Lab {
     address: OnionAddress,
     { turns, turnMs }: NonNullable<LabOptions['panic']>,
   ): Promise<void> {
-    const { runtime, directory, signal } = this.options;
+    const { runtime, signal } = this.options;
     const { clock } = runtime;
     const members = this.members as TestMembers;
     const stranger = await (this.network as TorNetwork).addTor({ name: 'stranger', socks: true });
@@ -406,8 +361,7 @@ class Lab {
       turns,
       panic: async (on) => {
         const request = { command: 'panic', args: { on } };
-        const path = this.adminSocket(directory);
-        await askNode(runtime, { path, request, howToStart: 'the lab starts it', signal });
+        await askNode(runtime, { path: this.adminSocket, request, howToStart: 'the lab starts it', signal });
       },
       published: () => {
         const node = this.publisher();
