@@ -330,4 +330,45 @@ describe('chimera simulate', () => {
     for (const name of [...attackers.keys(), ...defences.keys(), ...metricNames]) expect(page).toContain(`\`${name}\``);
     expect(await readFile(new URL('../../../docs/cli.md', import.meta.url), 'utf8')).toContain('## chimera simulate');
   });
+  test('what the guides say of attacks is what the table says', async () => {
+    const read = (path: string): Promise<string> => readFile(new URL(`../../../docs/${path}`, import.meta.url), 'utf8');
+    const [table, guide, found] = await Promise.all([
+      read('attack-table.md'),
+      read('guides/under-attack.md'),
+      read('attack-simulator.md'),
+    ]);
+    for (const name of [...attackers.keys(), ...defences.keys()]) expect(table).toContain(`\`${name}\``);
+    const [limited = '', unlimited = ''] = table.split('### reachability\n').slice(1);
+    const cell = (part: string, strategy: string, attacker: string): string | undefined => {
+      const rows = part.split('\n').map((line) => line.split('|').map((text) => text.trim()));
+      const column = rows.find((row) => row.includes('`stable`'))?.indexOf(`\`${strategy}\``) ?? -1;
+      const row = rows.find(([, name]) => name === `\`${attacker}\``);
+      return row?.[column]?.split(' ±')[0];
+    };
+    const claims = [
+      [limited, 'hydra', 'static-list', '99.9 %', guide],
+      [limited, 'stable', 'static-list', '94.8 %', guide],
+      [limited, 'stable', 'poller', '86.5 %', guide],
+      [limited, 'hydra', 'poller', '84.0 %', guide],
+      [limited, 'distinct', 'poller', '99.1 %', guide],
+      [limited, 'distinct', 'poller every_hsdir', '99.1 %', found],
+      [limited, 'staggered', 'poller', '96.8 %', guide],
+      [limited, 'roulette', 'harvester', '98.7 %', guide],
+      [limited, 'roulette', 'poller', '74.6 %', guide],
+      [limited, 'reactive', 'poller', '64.3 %', guide],
+      [limited, 'roulette-fast', 'observer', '87.4 %', found],
+      [limited, 'roulette-fresh', 'poller', '50.2 %', found],
+      [unlimited, 'stable', 'poller', '100.0 %', guide],
+      [unlimited, 'hydra', 'poller', '73.7 %', guide],
+      [unlimited, 'hydra', 'vanilla-bots', '63.4 %', found],
+      [unlimited, 'distinct', 'poller', '87.0 %', found],
+      [unlimited, 'stable', 'hybrid-cpu', '98.2 %', found],
+    ] as const;
+    for (const [part, strategy, attacker, share, page] of claims) {
+      expect(`${strategy} against ${attacker}: ${cell(part, strategy, attacker)}`).toBe(
+        `${strategy} against ${attacker}: ${share}`,
+      );
+      expect(page).toContain(share);
+    }
+  });
 });
