@@ -6,11 +6,13 @@ import { runSiege } from './siege/run.ts';
 describeReal('preset hydra under a flood of introductions', ['tor'], () => {
   it('reports, cuts and replaces the head; honest clients and open downloads go on', async () => {
     const report = await runSiege({
-      preset: 'hydra',
+      contender: 'hydra',
       honestClients: 6,
       honestIntervalMs: 2_000,
       floodSecs: 25,
       floodPerSecond: 12,
+      flooders: 2,
+      headShare: undefined,
       graceSecs: 20,
       tell: (text) => void process.stdout.write(`${text}\n`),
     });
