@@ -1,4 +1,4 @@
-/** `chimera panic on|off`: rotate everything, by hand, for a bounded time. */
+/** `chimera panic on|off|status`: rotate everything, by hand, for a bounded time. */
 import { Argument, InvalidArgumentError } from 'commander';
 import { ChimeraError } from '../../errors.ts';
 import { addNodeOptions, nodeOf, type NodeOptions } from '../admin.ts';
@@ -21,8 +21,10 @@ export const registerPanic: RegisterCommand = (program, context) => {
     program
       .command('panic')
       .summary('rotate all heads while the cluster is being overwhelmed')
-      .description(`Turns panic mode on or off in the whole cluster; it ends by itself.\n${warning}`)
-      .addArgument(new Argument('<state>').choices(['on', 'off']))
+      .description(
+        `Turns panic mode on or off in the whole cluster, or says what it is; it ends by itself.\n${warning}`,
+      )
+      .addArgument(new Argument('<state>').choices(['on', 'off', 'status']))
       .option(
         '--for <time>',
         'ends by itself after this, as 30m or 6h; at most, and by default, roulette.limit_secs',
@@ -36,13 +38,33 @@ export const registerPanic: RegisterCommand = (program, context) => {
     readonly leftSecs: number;
     readonly everySecs: number;
   }
+  interface PanicStatus {
+    readonly on: boolean;
+    readonly leftSecs: number;
+    /** What this node last decided, while it publishes. */
+    readonly turn: string | null;
+  }
   interface Options extends NodeOptions {
     readonly json?: true;
     readonly yes?: true;
     readonly for?: number;
   }
-  command.action(async (state: 'on' | 'off', { json, yes, for: forSecs, ...where }: Options) => {
+  command.action(async (state: 'on' | 'off' | 'status', { json, yes, for: forSecs, ...where }: Options) => {
     const ask = await nodeOf(context, where);
+    if (state === 'status') {
+      const { panic } = (await ask('status')) as { readonly panic?: PanicStatus };
+      if (panic === undefined) {
+        throw new ChimeraError('CLI_USAGE', 'this node has no panic mode: its preset has no plugin roulette', {
+          remedy: 'use preset = "roulette", or add the plugin, at every node',
+        });
+      }
+      if (json) context.output.json({ ...panic });
+      else if (panic.on) {
+        const turn = panic.turn === null ? '' : `; ${panic.turn}`;
+        context.output.line(`panic mode is on for ${panic.leftSecs} s more${turn}`);
+      } else context.output.line('panic mode is off');
+      return;
+    }
     if (state === 'on' && !yes && !(await context.terminal.confirm(`${warning}\nTurn it on?`))) {
       throw new ChimeraError('CLI_USAGE', 'panic mode was not turned on: nobody confirmed it', {
         remedy: 'answer y, or add --yes where nobody is there to answer',

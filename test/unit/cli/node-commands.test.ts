@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { RegisterCommand } from '../../../core/cli/context.ts';
+import { registerPanic } from '../../../core/cli/commands/panic.ts';
 import { registerPeer } from '../../../core/cli/commands/peer.ts';
 import { registerStatus } from '../../../core/cli/commands/status.ts';
 import { registerStepDown } from '../../../core/cli/commands/step-down.ts';
@@ -13,7 +14,7 @@ import { silentLog, systemClock, systemRuntime, type Runtime } from '../../../co
 import { openAdminServer } from '../../../plugins/admin/server.ts';
 import { runCli, type CliRun } from './support.ts';
 
-const commands: readonly RegisterCommand[] = [registerStatus, registerStepDown, registerPeer];
+const commands: readonly RegisterCommand[] = [registerStatus, registerStepDown, registerPeer, registerPanic];
 let directory = '';
 let config = '';
 let close: (() => Promise<void>) | undefined;
@@ -148,6 +149,28 @@ describe('chimera status', () => {
     expect(headline({ election: { publisher: 'b', epoch: 3, elected: false } })).toBe(
       'b publishes, epoch 3; this node stands by',
     );
+  });
+});
+
+describe('chimera panic status', () => {
+  test('says whether it is on and for how long still', async () => {
+    await node({ status: async () => ({ panic: { on: true, leftSecs: 90, turn: 'a/1, b/1: turn 7' } }) });
+    expect((await run(['panic', 'status'])).out).toBe('panic mode is on for 90 s more; a/1, b/1: turn 7\n');
+    expect((await run(['panic', 'status', '--json'])).json()).toEqual({
+      on: true,
+      leftSecs: 90,
+      turn: 'a/1, b/1: turn 7',
+    });
+  });
+
+  test('is off, or not there at all', async () => {
+    let sections: Json = { panic: { on: false, leftSecs: 0, turn: null } };
+    await node({ status: async () => sections });
+    expect((await run(['panic', 'status'])).out).toBe('panic mode is off\n');
+    sections = {};
+    const { exitCode, err } = await run(['panic', 'status']);
+    expect(exitCode).not.toBe(0);
+    expect(err).toContain('preset = "roulette"');
   });
 });
 
