@@ -123,7 +123,7 @@ export async function runSiege(options: SiegeRunOptions): Promise<SiegeRunReport
       graceSecs,
       tell,
     });
-    stops.push(contender.stop);
+    stops.push(() => contender.stop());
     const { address, seen, flooded } = contender;
     const confirmed = (fits: (result: CycleResult) => boolean): number | undefined =>
       seen.results.find(({ result }) => result.outcome === 'published' && fits(result))?.atMs;
