@@ -236,6 +236,11 @@ export async function runSiege(options: SiegeRunOptions): Promise<SiegeRunReport
         `the cut: at ${Math.round(cut.atMs - begunMs)} ms, ${JSON.stringify({ durationMs, stepsMs, reasons })}; ${why}`,
       );
     }
+    for (const { atMs, result } of seen.results) {
+      const { outcome, why, durationMs, error } = result;
+      if (atMs < begunMs || outcome === 'published') continue;
+      tell(`a cycle at ${Math.round(atMs - begunMs)} ms, ${durationMs} ms long: ${outcome}, ${error?.message ?? why}`);
+    }
     tell(`the flood ends: ${sent.length} sent, ${floodSeen} seen at the head`);
 
     // A trickle by those who still have the old descriptor goes on past the grace.
