@@ -1,6 +1,7 @@
 /**
  * hydra: cuts a besieged head out of the descriptor and lets another one grow. The publisher decides (rule.ts, pure) in the
- * stage `reactive` of the hook `rotate`; who has heads grows one when the publisher asks for it.
+ * stage `reactive` of the hook `rotate`; who has heads grows one when the publisher asks for it. A publisher whose own tor is
+ * besieged lets another node publish: what it decides would go through that tor.
  */
 import * as v from 'valibot';
 import { integer } from '../../core/config/schema.ts';
@@ -11,11 +12,14 @@ import {
   headControlContract,
   meshContract,
   shedContract,
+  type Json,
 } from '../../core/engine/index.ts';
-import { rotateStages } from '../../core/pipeline/index.ts';
+import { rotateStages, type View } from '../../core/pipeline/index.ts';
 import type { Timer } from '../../core/runtime/index.ts';
+import { recallMemory, tellMemory } from './memory.ts';
 import { createHydraState, decide, type HydraSettings } from './rule.ts';
 
+export { recallMemory, tellMemory } from './memory.ts';
 export { createHydraState, decide, type Decision, type HydraSettings, type HydraState, type SeenHead } from './rule.ts';
 
 const options = v.strictObject({
@@ -37,11 +41,14 @@ const options = v.strictObject({
 export type HydraOptions = v.InferOutput<typeof options>;
 
 const name = 'hydra';
-const growKind = 'grow';
-const growRecord = v.strictObject({
+/** What a publisher says: its epoch, the nodes that should grow, and what the next publisher has to know (memory.ts). */
+const recordKind = name;
+const growing = v.object({
   epoch: v.number(),
   nodes: v.pipe(v.array(v.pipe(v.string(), v.maxLength(128))), v.maxLength(64)),
 });
+/** Of so many members the records are kept for the time after their end. */
+const maximumKept = 64;
 const lookMs = 1_000;
 
 export const hydra = definePlugin<HydraOptions>({
@@ -70,6 +77,12 @@ export const hydra = definePlugin<HydraOptions>({
     let live: readonly string[] = [];
     let epoch: number | undefined;
     let timer: Timer | undefined;
+    /** The last publisher beside this node, and its term. */
+    let other: { readonly node: string; readonly epoch: number } | undefined;
+    /** What each member said last, and when it came: a dead publisher's word still counts. */
+    const heard = new Map<string, { readonly value: Json; readonly atMs: number }>();
+    let told = '';
+    let yieldedIn: number | undefined;
     /** Nodes that this one, as publisher, asks to grow. */
     let asked: readonly string[] = [];
     /** Heads of this node that have grown, with when somebody last asked for them. */
@@ -78,10 +91,31 @@ export const hydra = definePlugin<HydraOptions>({
     const leaving = new Map<string, number>();
     host.give(shedContract, { heads: () => shed });
 
+    const notePublisher = (): void => {
+      const { publisher, epoch: term } = election;
+      if (publisher !== undefined && publisher !== host.node) other = { node: publisher, epoch: term };
+    };
+    /** Once a term, and only where somebody is better off. */
+    const yieldIfBesieged = ({ heads, epoch: term }: View): void => {
+      const besieged = new Set(heads.filter(({ siege }) => siege >= 1).map(({ node }) => node));
+      if (!besieged.has(host.node) || yieldedIn === term) return;
+      if (heads.every(({ node }) => besieged.has(node))) return;
+      yieldedIn = term;
+      election.stepDown?.('the tor that it publishes through is under siege');
+    };
+
     host.hooks.rotate.tap({ name, stage: rotateStages.reactive }, (view) => {
-      // Another publisher was there meanwhile: what this one knew is old.
-      if (epoch !== view.epoch) state = createHydraState();
-      epoch = view.epoch;
+      const nowMs = clock.monotonic();
+      if (epoch !== view.epoch) {
+        notePublisher();
+        // Another publisher was there meanwhile: what this one knew is old.
+        if (epoch === undefined || (other !== undefined && other.epoch > epoch)) {
+          const word = other === undefined ? undefined : heard.get(other.node);
+          state = recallMemory(word?.value, word?.atMs ?? nowMs, nowMs) ?? createHydraState();
+        }
+        epoch = view.epoch;
+        told = '';
+      }
       const published = new Set(view.live);
       const decision = decide(
         view.heads.map(({ head, node, siege, candidates }) => ({
@@ -92,7 +126,7 @@ export const hydra = definePlugin<HydraOptions>({
           published: candidates.some(({ id }) => published.has(id)),
         })),
         state,
-        clock.monotonic(),
+        nowMs,
         rule,
         () => random.float(),
       );
@@ -101,9 +135,14 @@ export const hydra = definePlugin<HydraOptions>({
         host.log.error('the siege is beyond the budget', { why: decision.alarm });
       ({ alarm } = decision);
       asked = decision.grow;
-      if (asked.length > 0 || mesh?.records(growKind).some(({ node }) => node === host.node) === true) {
-        mesh?.publish(growKind, { epoch: view.epoch, nodes: asked });
-      }
+      const news = JSON.stringify([
+        asked,
+        [...state.heads].map(([head, { role }]) => [head, role]),
+        state.replacements,
+      ]);
+      if (news !== told) mesh?.publish(recordKind, { epoch: view.epoch, nodes: asked, ...tellMemory(state, nowMs) });
+      told = news;
+      yieldIfBesieged(view);
       timer?.cancel();
       if (decision.nextMs !== undefined) {
         timer = clock.after(decision.nextMs, () =>
@@ -122,8 +161,8 @@ export const hydra = definePlugin<HydraOptions>({
     const isAsked = (): boolean => {
       const { publisher } = election;
       if (publisher === host.node) return asked.includes(host.node);
-      const record = mesh?.records(growKind).find(({ node }) => node === publisher);
-      const read = v.safeParse(growRecord, record?.value);
+      const record = mesh?.records(recordKind).find(({ node }) => node === publisher);
+      const read = v.safeParse(growing, record?.value);
       return read.success && read.output.epoch === election.epoch && read.output.nodes.includes(host.node);
     };
 
@@ -166,9 +205,23 @@ export const hydra = definePlugin<HydraOptions>({
 
     host.hooks.start.tap(name, () => {
       host.defer(() => timer?.cancel());
+      if (mesh !== undefined) {
+        host.defer(
+          mesh.onChange((change) => {
+            notePublisher();
+            if (change.what !== 'record' || change.kind !== recordKind || change.node === host.node) return;
+            const record = mesh.records(recordKind).find(({ node }) => node === change.node);
+            if (record === undefined) return;
+            heard.delete(change.node);
+            heard.set(change.node, { value: record.value, atMs: clock.monotonic() });
+            for (const node of [...heard.keys()].slice(0, Math.max(0, heard.size - maximumKept))) heard.delete(node);
+          }),
+        );
+      }
       host.background(async (signal) => {
         while (!signal.aborted) {
           await clock.sleep(lookMs, signal).catch(() => undefined);
+          notePublisher();
           if (!signal.aborted) await look();
         }
       });

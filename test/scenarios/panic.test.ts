@@ -26,7 +26,7 @@ async function keepVisiting(known: readonly Visitor[], fresh: readonly string[],
   return visits;
 }
 
-const reason = (): string => (cluster as ServiceCluster).newestReason() ?? '';
+const reason = (): string => (cluster as ServiceCluster).newest()?.why ?? '';
 
 test(
   'chimera panic on: three rotations, nobody fails for long, and off leaves a stable descriptor',

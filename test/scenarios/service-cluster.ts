@@ -86,8 +86,8 @@ export interface ServiceCluster {
   client(name: string): Promise<Visitor>;
   /** Starts a site that says this name, for a head to lead to; gives its address. It closes with the cluster. */
   site(name: string): Promise<string>;
-  /** Why the newest descriptor is as it is; undefined before the first. */
-  newestReason(): string | undefined;
+  /** The newest publication of all nodes; undefined before the first. */
+  newest(): CycleResult | undefined;
   /** Those that think that they may publish. */
   elected(): ServiceNode[];
   /** The epochs of what the HSDirs that clients ask hold now, each once, sorted. */
@@ -253,10 +253,11 @@ export async function startServiceCluster(
       sites.push(listener);
       return formatEndpoint(listener.endpoint);
     },
-    newestReason: () => {
-      const all = nodes.flatMap(({ results }) => results.filter(({ outcome }) => outcome === 'published'));
-      return all.sort((a, b) => a.startedAt - b.startedAt).at(-1)?.why;
-    },
+    newest: () =>
+      nodes
+        .flatMap(({ results }) => results.filter(({ outcome }) => outcome === 'published'))
+        .sort((one, other) => one.startedAt - other.startedAt)
+        .at(-1),
     end: async () => {
       while (nodes[0] !== undefined) await end(nodes[0]);
       for (const site of sites) await site.close();

@@ -1,7 +1,16 @@
 /** Laws of the hydra's decision over any history of sieges, deaths and newcomers. */
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { createHydraState, decide, type HydraSettings, type SeenHead } from '../../../plugins/hydra/index.ts';
+import type { Json } from '../../../core/engine/index.ts';
+import {
+  createHydraState,
+  decide,
+  recallMemory,
+  tellMemory,
+  type HydraSettings,
+  type HydraState,
+  type SeenHead,
+} from '../../../plugins/hydra/index.ts';
 
 const settings: HydraSettings = {
   spares: undefined,
@@ -47,6 +56,10 @@ function run(moments: readonly { laterMs: number; heads: readonly (number | null
   }
   return result;
 }
+
+/** The state after each moment. */
+const statesOf = (moments: Parameters<typeof run>[0]): { state: HydraState; nowMs: number }[] =>
+  run(moments).map(({ decision, nowMs }) => ({ state: decision.state, nowMs }));
 
 describe('the hydra', () => {
   test('never goes below the floor of live introduction points', () => {
@@ -134,5 +147,57 @@ describe('the hydra', () => {
     const quiet = { laterMs: 900_000, heads: [0, 0, 0, 0] };
     const live = new Set(run(Array.from({ length: 60 }, () => quiet)).map(({ decision }) => decision.live.join()));
     expect(live.size).toBeGreaterThan(1);
+  });
+});
+
+describe('what a publisher tells the next one', () => {
+  test('leads to the decision that it would have made itself', () => {
+    fc.assert(
+      fc.property(
+        history,
+        moment,
+        fc.integer({ min: 0, max: 60_000 }),
+        fc.integer(),
+        (moments, next, onTheWay, skew) => {
+          const states = statesOf(moments);
+          const last = states.at(-1);
+          const seen = see(next.heads);
+          fc.pre(last !== undefined && seen.length > 0);
+          const { state, nowMs } = last as { state: HydraState; nowMs: number };
+          const told = JSON.parse(JSON.stringify(tellMemory(state, nowMs))) as Json;
+          // The other node's clock began at another time, and the word was some time on its way.
+          const atMs = nowMs + onTheWay + next.laterMs;
+          const recalled = recallMemory(told, nowMs + skew, atMs + skew);
+          expect(recalled).toBeDefined();
+          const kept = decide(seen, state, atMs, settings, () => 0.5);
+          const there = decide(seen, recalled as HydraState, atMs + skew, settings, () => 0.5);
+          expect({ live: there.live, shed: there.shed, grow: there.grow, why: there.why }).toEqual({
+            live: kept.live,
+            shed: kept.shed,
+            grow: kept.grow,
+            why: kept.why,
+          });
+          expect(there.state.replacements).toHaveLength(kept.state.replacements.length);
+        },
+      ),
+    );
+  });
+
+  test('is a state or nothing, whatever it says, and no decision is the worse for it', () => {
+    const roles = fc.constantFrom('live', 'spare', 'cut', 'king');
+    const almost = fc.record({
+      heads: fc.array(
+        fc.tuple(fc.string(), roles, fc.double(), fc.option(fc.double()), fc.option(fc.integer({ min: -5 }))),
+      ),
+      spent: fc.array(fc.double({ min: -10, max: 1e12 })),
+    });
+    fc.assert(
+      fc.property(fc.oneof(fc.jsonValue(), almost), moment, (value, { heads }) => {
+        const state = recallMemory(value as Json, 0, 1_000) ?? createHydraState();
+        const seen = see(heads);
+        const { live } = decide(seen, state, 1_000, settings, () => 0.5);
+        expect(3 * live.length).toBeGreaterThanOrEqual(Math.min(settings.floorPoints, 3 * seen.length));
+      }),
+    );
   });
 });

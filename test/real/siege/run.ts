@@ -13,7 +13,6 @@
  */
 import type { TorClient } from '../../../core/engine/index.ts';
 import type { OnionAddress } from '../../../core/onion/index.ts';
-import type { CycleResult } from '../../../core/pipeline/index.ts';
 import { connectThroughSocks, systemRuntime, type Endpoint } from '../../../core/runtime/index.ts';
 import { watchRendezvous } from '../../../plugins/siege/index.ts';
 import { createTorClient } from '../../../plugins/tor/index.ts';
@@ -125,8 +124,6 @@ export async function runSiege(options: SiegeRunOptions): Promise<SiegeRunReport
     });
     stops.push(() => contender.stop());
     const { address, seen, flooded } = contender;
-    const confirmed = (fits: (result: CycleResult) => boolean): number | undefined =>
-      seen.results.find(({ result }) => result.outcome === 'published' && fits(result))?.atMs;
 
     await contender.startFirst();
     const flooders = await Promise.all(flooderTors.map((tor) => visitorOf(tor, contender.aim)));
@@ -144,7 +141,7 @@ export async function runSiege(options: SiegeRunOptions): Promise<SiegeRunReport
     const [first] = honest as [(typeof honest)[number]];
     await until('a descriptor of all heads', 120_000, async () => {
       const descriptor = await first.visitor.descriptor().catch(() => undefined);
-      return (descriptor?.introPoints.length ?? 0) >= contender.introPoints;
+      return descriptor !== undefined && contender.isComplete(descriptor.introPoints.length);
     });
 
     const stream = await connectThroughSocks(
@@ -228,7 +225,7 @@ export async function runSiege(options: SiegeRunOptions): Promise<SiegeRunReport
     const lastedSecs = (clock.monotonic() - begunMs) / 1_000;
     const floodSeen = seenAtHead;
     const cut = seen.results.find(
-      ({ result }) => result.outcome === 'published' && result.why.includes(`${flooded} is cut`),
+      ({ atMs, result }) => atMs > begunMs && result.outcome === 'published' && !result.live.includes(flooded),
     );
     if (cut !== undefined) {
       const { durationMs, stepsMs, reasons, why } = cut.result;
@@ -259,10 +256,9 @@ export async function runSiege(options: SiegeRunOptions): Promise<SiegeRunReport
     const failed = done.filter(({ head }) => head === undefined);
     for (const { reason, durationMs } of failed) tell(`an honest visit failed after ${durationMs} ms: ${reason}`);
     const times = done.map(({ durationMs }) => durationMs).sort((x, y) => x - y);
-    const cutAtMs = confirmed(({ why }) => why.includes(`${flooded} is cut`));
     return {
       reportedMs: seen.reportedAtMs === undefined ? undefined : Math.round(seen.reportedAtMs - begunMs),
-      confirmedMs: cutAtMs === undefined ? undefined : Math.round(cutAtMs - begunMs),
+      confirmedMs: cut === undefined ? undefined : Math.round(cut.atMs - begunMs),
       honest: {
         made: done.length,
         failed: failed.length,
