@@ -252,19 +252,19 @@ class Lab {
     this.check(true, `${publisher.name} is elected by all ${all} nodes, epoch ${epoch}`);
   }
 
-  /** Waits for a confirmed publication of exactly `heads` heads. */
+  /** Waits for a confirmed publication by a publisher that knows exactly `heads` heads, live or not. */
   private async published(heads: number, limitMs = publishLimitMs): Promise<CycleResult> {
     const result = await this.until(`a confirmed descriptor of ${heads} heads`, limitMs, () => {
       const last = this.publisher()?.last.published;
-      return last?.live.length === heads ? last : undefined;
+      return last?.heads.length === heads ? last : undefined;
     });
-    const { introPoints, uploads, confirmations, sealed } = result;
+    const { introPoints, live, uploads, confirmations, sealed } = result;
     const periods = sealed?.descriptors.map(
       ({ slot, period, revision }) => `${slot}: period ${period.number}, revision ${revision}`,
     );
     this.check(
       true,
-      `one merged descriptor: ${introPoints} introduction points of ${heads} heads, taken by ${uploads.length} HSDirs, fetched back from ${confirmations.length}`,
+      `one merged descriptor: ${introPoints} introduction points of ${live.length === heads ? '' : `${live.length} of `}${heads} heads, taken by ${uploads.length} HSDirs, fetched back from ${confirmations.length}`,
       { periods },
     );
     return result;
