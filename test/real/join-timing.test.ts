@@ -111,7 +111,7 @@ const inWords = (name: string, { ts, medians }: Search): string =>
   `${name}: ${medians.map((time) => time.toFixed(4)).join(' and ')} ms, t ${ts.map((t) => t.toFixed(1)).join(', ')}`;
 
 describe('the work of a refusal', () => {
-  const samples = 600;
+  const samples = 400;
   const stopwatch =
     (answer: DoorAnswer) =>
     async (knocks: readonly Knock[]): Promise<number[]> => {

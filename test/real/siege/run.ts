@@ -59,8 +59,13 @@ export interface SiegeRunReport {
 const honestLimitMs = 60_000;
 const slowMs = 10_000;
 const floodLimitMs = 20_000;
-/** A testing network's time period, which begins halfway between two multiples of it. */
-const periodSecs = 480;
+/**
+ * Half of a testing network's day: time period and shared random value change in turn. The flooders' descriptor is worth nothing
+ * after a change, and they may fetch no other.
+ */
+const halfSecs = 240;
+/** After a change, until every tor has the consensus that says so. */
+const settledSecs = 45;
 
 export async function runSiege(options: SiegeRunOptions): Promise<SiegeRunReport> {
   const { graceSecs, floodSecs, floodPerSecond, tell } = options;
@@ -110,9 +115,12 @@ export async function runSiege(options: SiegeRunOptions): Promise<SiegeRunReport
     tell(`the network is up: ${network.hsdirCount} HSDirs`);
     const headA = tors.get('a') as PrivateTor;
 
-    const leftOfPeriod = (): number =>
-      periodSecs - ((((clock.now() / 1_000 - periodSecs / 2) % periodSecs) + periodSecs) % periodSecs);
-    if (leftOfPeriod() < floodSecs + 70) await clock.sleep((leftOfPeriod() + 2) * 1_000);
+    const intoHalf = (): number => (clock.now() / 1_000) % halfSecs;
+    const lastStart = halfSecs - floodSecs - 50;
+    if (intoHalf() < settledSecs || intoHalf() > lastStart) {
+      tell('the flood waits for the next half of the day');
+      await clock.sleep((((settledSecs - intoHalf() + halfSecs) % halfSecs) + 1) * 1_000);
+    }
 
     const contender = await createContender(options.contender, {
       runtime,
