@@ -317,6 +317,41 @@ describe('the tree', () => {
     expect(dead.filter((path) => !['core/index.ts', 'test/kit/index.ts'].includes(path))).toEqual([]);
   });
 
+  test('no dead exports: each is imported, or can be reached from one of the package’s entry points', () => {
+    const { exports } = JSON.parse(read('package.json')) as { exports: Record<string, { default: string }> };
+    const entry = Object.values(exports).map(({ default: path }) => {
+      const [before = '', after] = path.replace('./dist/', '').replace(/\.js$/, '.ts').split('*');
+      return (file: string) =>
+        after === undefined ? file === before : file.startsWith(before) && file.endsWith(after);
+    });
+    const targetOf = (path: string, target = ''): string => relative(root, resolve(root, dirname(path), target));
+    const namesIn = (list = ''): string[] =>
+      list.split(',').map((name) => /[\w$]+/.exec(name.replace(/^\s*type /, ''))?.[0] ?? '');
+    const used = new Set<string>();
+    const whole = new Set(sources.filter((path) => entry.some((is) => is(path))));
+    for (const path of sources) {
+      const text = code(path);
+      for (const [, list, target] of text.matchAll(/\{([^{}]*)\} from '(\.[^']+)'/g))
+        for (const name of namesIn(list)) used.add(`${targetOf(path, target)} ${name}`);
+      for (const [, target] of text.matchAll(/(?:\* (?:as \w+ )?from |\bimport\()'(\.[^']+)'/g))
+        whole.add(targetOf(path, target));
+    }
+    const dead = sources
+      .filter((path) => !whole.has(path))
+      .flatMap((path) => {
+        const text = code(path);
+        const found = text.matchAll(/^export (?:async )?(?:function\*?|const|let|class|(interface|type)) ([\w$]+)/gm);
+        return (
+          [...found]
+            .filter(([, , name]) => !used.has(`${path} ${name}`))
+            // A type that only its own file names still says what its functions take and give.
+            .filter(([, type, name = '']) => type === undefined || text.split(new RegExp(`\\b${name}\\b`)).length < 3)
+            .map(([, , name]) => `${path}: ${name}`)
+        );
+      });
+    expect(dead).toEqual([]);
+  });
+
   test('no file has grown beyond one reason to change', () => {
     const long = product
       .map((path) => [path, read(path).split('\n').length] as const)

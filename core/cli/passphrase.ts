@@ -10,11 +10,11 @@ import { longestSecret, systemSelf } from '../runtime/index.ts';
 import type { CommandContext } from './context.ts';
 
 /** The name of the credential: LoadCredentialEncrypted=chimera-vault-passphrase:… in the unit. */
-export const credentialName = 'chimera-vault-passphrase';
+const credentialName = 'chimera-vault-passphrase';
 const shortestPassphrase = 12;
 
 /** From an inherited file descriptor. Rejects with CLI_FILE. */
-export async function passphraseFromDescriptor(context: CommandContext, number: number): Promise<Uint8Array> {
+async function passphraseFromDescriptor(context: CommandContext, number: number): Promise<Uint8Array> {
   try {
     return await context.secrets.descriptor(number);
   } catch (error) {
@@ -30,7 +30,7 @@ export async function passphraseFromDescriptor(context: CommandContext, number: 
 }
 
 /** From the directory that systemd gives the service; undefined when there is no such credential. Rejects with CLI_FILE. */
-export async function passphraseFromCredential({ runtime }: CommandContext): Promise<Uint8Array | undefined> {
+async function passphraseFromCredential({ runtime }: CommandContext): Promise<Uint8Array | undefined> {
   const directory = systemSelf.environment['CREDENTIALS_DIRECTORY'];
   if (directory === undefined) return undefined;
   const path = `${directory}/${credentialName}`;
@@ -49,7 +49,7 @@ export async function passphraseFromCredential({ runtime }: CommandContext): Pro
 }
 
 /** From the terminal; undefined where there is none. Rejects with CLI_USAGE when it is interrupted. */
-export async function askPassphrase(context: CommandContext, question: string): Promise<Uint8Array | undefined> {
+async function askPassphrase(context: CommandContext, question: string): Promise<Uint8Array | undefined> {
   try {
     return await context.secrets.prompt(question);
   } catch (error) {

@@ -44,7 +44,7 @@ function parse(value: Json): Parsed | false {
 }
 
 /** Undefined for a record of another form. */
-export function readRecord(
+function readRecord(
   order: ElectionOrder,
   { node, value }: Pick<ClusterRecord, 'node' | 'value'>,
   member: Pick<Member, 'heardAtMs' | 'state'> | undefined,

@@ -23,7 +23,7 @@ export interface IntroductionCircuit {
 }
 
 /** The established introduction circuits of a service, from GETINFO circuit-status. */
-export function introductionCircuits(status: string, address: OnionAddress): IntroductionCircuit[] {
+function introductionCircuits(status: string, address: OnionAddress): IntroductionCircuit[] {
   return status.split('\n').flatMap((line) => {
     const [, id, path] = /^(\w{1,16}) BUILT (\S+) /.exec(line) ?? [];
     const fits = line.includes(' HS_STATE=HSSI_ESTABLISHED') && line.includes(` REND_QUERY=${address}`);

@@ -18,7 +18,7 @@ const target = v.pipe(
   ),
 );
 
-export const headOptions = {
+const headOptions = {
   /** Control ports of the tors that carry heads, one head each; the node's own tor when empty. */
   controls: v.optional(v.array(endpoint), []),
   /** How many heads may grow beside these while others are under siege. */

@@ -15,7 +15,7 @@ const protocolName = ascii('Noise_NNpsk0_25519_ChaChaPoly_SHA256');
 const keyBytes = 32;
 const tagBytes = 16;
 /** What a message has beside its payload. */
-export const handshakeOverhead = keyBytes + tagBytes;
+const handshakeOverhead = keyBytes + tagBytes;
 
 const sha256 = (...parts: readonly Uint8Array[]): Buffer => {
   const hash = createHash('sha256');

@@ -18,7 +18,7 @@ const checkBytes = 3;
 const prefix = 'invite-';
 const textLength = 56;
 /** Characters of a node's id that an invitation carries. */
-export const inviterLength = 8;
+const inviterLength = 8;
 
 export interface Invitation {
   /** 24 characters: the id and the inviter. Public: it stands in the path of the request. */

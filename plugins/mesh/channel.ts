@@ -11,9 +11,9 @@ import { maximumInlineQuestionBytes, maximumQuestionBytes, topicPattern, type Me
 import type { Pulls } from './pulls.ts';
 
 /** Questions of one member that are being answered, or whose answers are kept to be repeated. */
-export const maximumServed = 16;
+const maximumServed = 16;
 /** Own questions that wait. */
-export const maximumAsked = 64;
+const maximumAsked = 64;
 const repeatMs = 400;
 const keepAnswerMs = 30_000;
 

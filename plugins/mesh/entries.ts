@@ -16,9 +16,9 @@ export interface Entry extends EntryKey {
 }
 
 /** A member's records together may have so many bytes … */
-export const maximumMemberBytes = 1_048_576;
+const maximumMemberBytes = 1_048_576;
 /** … and all of them so many. */
-export const maximumStoredBytes = 67_108_864;
+const maximumStoredBytes = 67_108_864;
 
 function compareHash(a: Entry, b: Entry): number {
   return Buffer.compare(a.record?.hash ?? Buffer.alloc(0), b.record?.hash ?? Buffer.alloc(0));

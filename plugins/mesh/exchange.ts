@@ -19,8 +19,8 @@ import { maximumContentBytes } from './session/datagram.ts';
 import { Bucket } from './session/flood.ts';
 
 /** News take at most so much of a ping, an ack or a lease. */
-export const maximumNewsBytes = 260;
-export const maximumNews = 256;
+const maximumNewsBytes = 260;
+const maximumNews = 256;
 /** Datagrams of listings in one round. */
 const maximumListings = 4;
 const syncPerNodeMs = 20;

@@ -21,7 +21,7 @@ const report = v.strictObject({
 const headsRecord = v.pipe(v.array(v.unknown()), v.maxLength(64));
 
 /** A peer's heads: what has the right form and speaks for the peer's own heads. */
-export function headsOf({ node, value }: ClusterRecord): HeadReport[] {
+function headsOf({ node, value }: ClusterRecord): HeadReport[] {
   const list = v.safeParse(headsRecord, value);
   if (!list.success) return [];
   return list.output.flatMap((item) => {

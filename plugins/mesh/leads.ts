@@ -7,7 +7,7 @@ import { verifyLease, type Lease } from './record.ts';
 import type { Message } from './message.ts';
 
 /** More leaders at a time are not followed: there is one, or two after a cut. */
-export const maximumLeaders = 4;
+const maximumLeaders = 4;
 /** So many leases ride on a ping. */
 const maximumCarried = 2;
 

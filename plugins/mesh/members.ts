@@ -20,7 +20,7 @@ export interface MemberSettings {
 }
 
 /** So many others that agree make the suspicion stand half as long (Lifeguard, section IV.B). */
-export const enoughConfirmations = 3;
+const enoughConfirmations = 3;
 
 export interface Peer {
   readonly node: string;
@@ -38,7 +38,7 @@ export interface Peer {
 }
 
 /** How long a suspicion stands among `size` nodes, with so many accusers beside the first. */
-export function suspicionTimeoutMs(suspicionMs: number, size: number, confirmations: number): number {
+function suspicionTimeoutMs(suspicionMs: number, size: number, confirmations: number): number {
   const longest = suspicionMs * Math.max(1, Math.log10(Math.max(1, size)));
   const share = Math.log(1 + Math.min(confirmations, enoughConfirmations)) / Math.log(1 + enoughConfirmations);
   return longest * (1 - share / 2);

@@ -5,7 +5,7 @@
  */
 
 /** A bound is good for so long: clocks drift by less than a millisecond meanwhile, unless a machine sleeps. */
-export const sampleLifeMs = 60_000;
+const sampleLifeMs = 60_000;
 /** A bound that puts a datagram further into the future than this is wrong: this machine's clock stood still. */
 const toleranceMs = 50;
 const maximumSamples = 8;

@@ -9,9 +9,9 @@
 import { createHash } from 'node:crypto';
 
 export const closeNodes = 13;
-export const ringCount = 3;
-export const treeBranches = 12;
-export const treeCount = 2;
+const ringCount = 3;
+const treeBranches = 12;
+const treeCount = 2;
 
 const position = (label: string, node: string): string =>
   createHash('sha256').update(`chimera mesh 2 ${label} ${node}`).digest('hex');

@@ -17,7 +17,7 @@ export interface ProberSettings {
   readonly beaconIntervalMs: number;
 }
 
-export const helperCount = 3;
+const helperCount = 3;
 /** After this share of the timeout without an answer others are asked. */
 const directShare = 0.4;
 /** A leader that has missed so many beats is asked. */

@@ -5,7 +5,7 @@
 import type { Clock, Timer } from '../../core/runtime/index.ts';
 import { maximumPulled, pieceBytes, type Message } from './message.ts';
 
-export const maximumOpen = 64;
+const maximumOpen = 64;
 const retryMs = 250;
 /** Given up after so many tries in a row without a new piece; it may be wanted again. */
 const maximumTries = 20;

@@ -17,7 +17,7 @@ export const recordLabels = {
 } as const;
 
 export const signatureBytes = 64;
-export const hashBytes = 32;
+const hashBytes = 32;
 /** A record's JSON in UTF-8 has at most this many bytes. */
 export const maximumRecordBytes = 262_144;
 export const maximumKinds = 8;

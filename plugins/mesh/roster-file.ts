@@ -3,7 +3,7 @@ import { ChimeraError, messageOf } from '../../core/errors.ts';
 import type { Clock, Log, Store } from '../../core/runtime/index.ts';
 import { maximumRosterBytes, rosterOf, type MemberRoster } from './roster.ts';
 
-export const rosterPath = (stateDirectory: string): string => `${stateDirectory}/roster`;
+const rosterPath = (stateDirectory: string): string => `${stateDirectory}/roster`;
 
 /** What was kept; undefined when nothing was. Rejects with STATE_FILE, or MESH_ROSTER when it is damaged. */
 export async function readRoster(store: Store, stateDirectory: string): Promise<MemberRoster | undefined> {

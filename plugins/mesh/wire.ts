@@ -84,8 +84,6 @@ export function decoded<T>(bytes: Uint8Array, make: (reader: Reader) => T): T | 
   }
 }
 
-export const largest48 = 2 ** 48 - 1;
-
 export class Writer {
   readonly #parts: Uint8Array[] = [];
 

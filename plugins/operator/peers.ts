@@ -14,7 +14,7 @@ import { ChimeraError } from '../../core/errors.ts';
 const shortestPrefix = 4;
 
 /** The one admitted node whose id begins with `text`. Throws PEER_UNKNOWN. */
-export function findPeer(roster: Roster, text: unknown): AdmittedNode {
+function findPeer(roster: Roster, text: unknown): AdmittedNode {
   const wanted = typeof text === 'string' ? text.toLowerCase() : '';
   const unknown = (what: string): ChimeraError =>
     new ChimeraError('PEER_UNKNOWN', what, { remedy: 'take the id from "chimera peer list"; its first characters do' });

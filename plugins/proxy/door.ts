@@ -8,7 +8,7 @@ import type { DoorAnswer } from '../../core/engine/index.ts';
 import { withDeadline, type Clock, type Log } from '../../core/runtime/index.ts';
 import { selectorOf } from './door-path.ts';
 
-export const longestDoorHead = 4_096;
+const longestDoorHead = 4_096;
 export const longestDoorBody = 16_384;
 const readLimitMs = 10_000;
 const writeLimitMs = 30_000;

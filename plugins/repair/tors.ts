@@ -39,7 +39,7 @@ export interface TorWatchOptions {
 }
 
 /** What is wrong with a tor, told from the state and the code of its last error; undefined while there is hope. */
-export function diagnoseTor(
+function diagnoseTor(
   client: Pick<TorClient, 'name' | 'state' | 'lastError'>,
   downMs: number,
   limits: { readonly goneAfterMs: number; readonly hangsAfterMs: number },
@@ -56,7 +56,7 @@ export function diagnoseTor(
 }
 
 /** Runs a command to its end. Rejects with REPAIR_COMMAND when it fails or takes too long. */
-export async function runCommand(
+async function runCommand(
   { processes, clock }: Pick<TorWatchOptions, 'processes' | 'clock'>,
   [command, ...args]: readonly [string, ...string[]],
   limitMs: number,

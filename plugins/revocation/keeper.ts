@@ -15,7 +15,7 @@ import type { Clock, Log, Random } from '../../core/runtime/index.ts';
 import { isLater, largestGeneration, openSealed, sealTo, secretName, type SealSubject } from '../identity/index.ts';
 import { decodeMessage, decodeOffer, encodeMessage, encodeOffer, type Message, type Standing } from './message.ts';
 
-export const topic = 'cluster-secret';
+const topic = 'cluster-secret';
 /** One question of an honest member every few seconds, and some more around a change. */
 const answersPerMinute = 60;
 const minuteMs = 60_000;

@@ -17,7 +17,7 @@ export interface ServiceCounts {
 }
 
 /** Reads the Prometheus text: `tor_hs_intro_num_total{onion="…"} 12`. */
-export function parseMetrics(text: string): ReadonlyMap<string, ServiceCounts> {
+function parseMetrics(text: string): ReadonlyMap<string, ServiceCounts> {
   const counts = new Map<string, { introductions: number; rejected: number }>();
   const line = /^(tor_hs_intro_num_total|tor_hs_intro_rejected_intro_req_count)\{([^}\n]{0,512})\} (\d{1,15})/gm;
   for (const [, name, labels = '', value] of text.slice(0, longestAnswer).matchAll(line)) {

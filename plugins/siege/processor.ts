@@ -7,7 +7,7 @@ const ticksPerSecond = 100;
 const longestStat = 4_096;
 
 /** CPU seconds that the process has used, from the text of /proc/PID/stat; the program's name may hold anything. */
-export function parseProcessorTime(stat: string): number | undefined {
+function parseProcessorTime(stat: string): number | undefined {
   const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
   const ticks = Number(fields[11]) + Number(fields[12]);
   return Number.isFinite(ticks) ? ticks / ticksPerSecond : undefined;

@@ -30,7 +30,7 @@ export function checked(what: string, value: string, pattern: RegExp): string {
 }
 
 export const wordPattern = /^[\x21-\x7e]{1,512}$/;
-export const optionPattern = /^[A-Za-z0-9_.]{1,64}$/;
+const optionPattern = /^[A-Za-z0-9_.]{1,64}$/;
 
 /** The value of one GETINFO key in a reply. */
 export function infoValue(link: Link, key: string, reply: Reply): string {

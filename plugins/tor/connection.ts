@@ -76,7 +76,7 @@ export function commandName(line: string): string {
 }
 
 /** What to say when a socket could not be opened. */
-export function connectError(endpoint: Endpoint, error: unknown): ChimeraError {
+function connectError(endpoint: Endpoint, error: unknown): ChimeraError {
   const where = formatEndpoint(endpoint);
   const code = (error as NodeJS.ErrnoException | undefined)?.code;
   if (code === 'EACCES' || code === 'EPERM')

@@ -34,7 +34,7 @@ export interface Link {
   readonly close: () => Promise<void>;
 }
 
-export const defaultCommandTimeoutMs = 10_000;
+const defaultCommandTimeoutMs = 10_000;
 /** The wait before the second attempt; doubled for each further one up to the longest. */
 const shortestWaitMs = 200;
 const longestWaitMs = 5_000;

@@ -49,16 +49,16 @@ const validAfter = 1_795_176_000;
 const now: number = validAfter + 1_800;
 const hourSeconds = 3_600;
 
-export const features: ServiceFeatures = {
+const features: ServiceFeatures = {
   singleOnionService: false,
   flowControl: { versions: '1-2', sendmeIncrement: 31 },
 };
 
-export const base64 = (bytes: Uint8Array): string => Buffer.from(bytes).toString('base64');
+const base64 = (bytes: Uint8Array): string => Buffer.from(bytes).toString('base64');
 export const fromBase64 = (text: string): Uint8Array => Uint8Array.from(Buffer.from(text, 'base64'));
 
 /** A fresh introduction point, as C tor would list it: IPv4, both identities. */
-export function makeIntroPoint(random: SeededRandom): IntroPoint {
+function makeIntroPoint(random: SeededRandom): IntroPoint {
   return {
     linkSpecifiers: linkSpecifiersOfRelay({
       ipv4: random.bytes(4).join('.'),

@@ -8,7 +8,7 @@
  */
 
 /** Where dudect calls a leak likely (4.5), and a little. */
-export const certainT = 5;
+const certainT = 5;
 /** Of all samples, the shares that are looked at: the fastest so many. */
 const shares = [1, 0.95, 0.9, 0.75, 0.5] as const;
 

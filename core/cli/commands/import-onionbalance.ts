@@ -33,7 +33,7 @@ export interface ImportedService {
 }
 
 /** What OnionBalance's `config.yaml` says, as Chimera's configuration. `path` names the file and is where its keys lie. */
-export function importOnionbalance(text: string, path: string): ImportedService[] {
+function importOnionbalance(text: string, path: string): ImportedService[] {
   let value: unknown;
   try {
     value = defaultLoaders['.yaml'](path, text);

@@ -10,7 +10,7 @@ import { ascii, int8 } from '../bytes.ts';
 import { aesCtr, sha3, shake256 } from '../hash.ts';
 import { agree } from '../key-agreement.ts';
 
-export const layerConstants = {
+const layerConstants = {
   middle: ascii('hsdir-superencrypted-data'),
   inner: ascii('hsdir-encrypted-data'),
 } as const;

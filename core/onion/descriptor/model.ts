@@ -4,8 +4,6 @@ import type { OnionAddress } from '../address.ts';
 import type { LinkSpecifier } from '../link-specifier.ts';
 import type { TimePeriod } from '../period.ts';
 
-export type { LinkSpecifier } from '../link-specifier.ts';
-
 /** Default of the consensus parameter HSV3MaxDescriptorSize: a descriptor must be shorter than this, bytes. */
 export const maxDescriptorBytes = 50_000;
 /** C tor refuses a descriptor with more. */

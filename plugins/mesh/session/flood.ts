@@ -14,9 +14,9 @@ import { open, seal } from './noise.ts';
 export const freeInitiations = { burst: 128, perSecond: 32 } as const;
 export const cookieInitiations = { burst: 128, perSecond: 64 } as const;
 /** So many datagrams that came to nothing are looked at a second from each host … */
-export const strangerFailures = 32;
+const strangerFailures = 32;
 /** … and hosts share so many places. */
-export const strangerPlaces = 1_024;
+const strangerPlaces = 1_024;
 /** A cookie is good for one to two of these. */
 export const cookieLifeMs = 60_000;
 
@@ -46,7 +46,7 @@ export class Bucket {
 }
 
 /** How often each source has failed in this second. Which sources share a place is this node's secret. */
-export class SourceLimit {
+class SourceLimit {
   readonly #clock: Clock;
   readonly #seed: number;
   readonly #failures = new Uint8Array(strangerPlaces);

@@ -12,7 +12,7 @@ import { agree, agreementKey, agreementPublicKey } from '../../../core/onion/key
 import { ascii } from '../../../core/onion/bytes.ts';
 
 export const protocolName = 'Noise_IKpsk2_25519_ChaChaPoly_SHA256';
-export const keyBytes = 32;
+const keyBytes = 32;
 export const tagBytes = 16;
 /** A handshake message is this much longer than its payload. */
 export const initiationOverhead = keyBytes + keyBytes + tagBytes + tagBytes;

@@ -38,7 +38,7 @@ const renewGenerationAfterMs = 5_000;
 /** A peer that was heard within this has not lost its session. */
 const silentMs = 1_000;
 /** What waits for a session of one peer. */
-export const maximumWaiting = 8;
+const maximumWaiting = 8;
 const firstRetryMs = 400;
 const longestRetryMs = 1_600;
 /** The initiator gives up after this many tries; the next send begins again. */

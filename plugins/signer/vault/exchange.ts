@@ -20,7 +20,7 @@ import { masterKeyFromExpanded, publicKeyOf, type MasterKey, type OnionAddress }
 import { shuffled, type Clock, type Log, type Random } from '../../../core/runtime/index.ts';
 import { openSealed, sealTo, type SealSubject } from '../../identity/index.ts';
 
-export const topic = 'vault';
+const topic = 'vault';
 const version = 1;
 const challengeLength = 16;
 const proofLength = 32;

@@ -20,7 +20,7 @@ export interface PeerPlan {
 }
 
 /** More peers than this an interface does not get. */
-export const maximumPeers = 256;
+const maximumPeers = 256;
 
 /**
  * The peers by node. Of two nodes with one key, the one that had it in `current` keeps it; if neither had, neither gets it,

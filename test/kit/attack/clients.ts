@@ -15,7 +15,7 @@ import type { Scenario } from './scenario.ts';
 import type { Point, Service } from './service.ts';
 
 /** Kinds of events that belong to clients. `subject` is an attempt. */
-export const clientEvents = { arrival: 1, fetched: 2, introduce: 3, nacked: 4, joined: 5, ended: 6 } as const;
+const clientEvents = { arrival: 1, fetched: 2, introduce: 3, nacked: 4, joined: 5, ended: 6 } as const;
 
 interface Client {
   listing: Listing | undefined;

@@ -25,8 +25,8 @@ export interface Defence {
 }
 
 /** Defaults of the plugins `ghost` and `hydra`. */
-export const shippedGhost: GhostSettings = { graceMs: 900_000, siegeGraceMs: 180_000 };
-export const shippedHydra: HydraSettings = {
+const shippedGhost: GhostSettings = { graceMs: 900_000, siegeGraceMs: 180_000 };
+const shippedHydra: HydraSettings = {
   spares: undefined,
   floorPoints: 3,
   cooldownMs: 600_000,

@@ -42,11 +42,11 @@ export type MetricName = (typeof metricNames)[number];
 export type Metrics = Readonly<Record<MetricName, number | null>>;
 
 /** Reachability below this is an outage; back at the other it has ended. */
-export const disrupted = 0.5;
-export const recovered = 0.9;
+const disrupted = 0.5;
+const recovered = 0.9;
 export const minuteMs = 60_000;
 /** An attempt that takes longer has failed. */
-export const patienceMs = 60_000;
+const patienceMs = 60_000;
 
 /** Attempts by the minute in which they began. */
 export class Reachability {

@@ -52,7 +52,7 @@ const leaseMs = 60_000;
 const sampleMs = 5 * minuteMs;
 const sampledClients = 200;
 /** What a publication an hour costs in FlipIt's benefit. */
-export const moveCost = 0.01;
+const moveCost = 0.01;
 /** Share of relays that are hostile where an attacker has none of its own: what exposures are reckoned with. */
 const usualHostileShare = 0.01;
 

@@ -15,7 +15,7 @@ export interface Figure {
 }
 
 /** Student's t for a two-sided 95 % interval (Cornish and Fisher's expansion; within 1 % from 4 degrees of freedom on). */
-export function studentT(degrees: number): number {
+function studentT(degrees: number): number {
   const z = 1.959964;
   return z + (z ** 3 + z) / (4 * degrees) + (5 * z ** 5 + 16 * z ** 3 + 3 * z) / (96 * degrees ** 2);
 }

@@ -12,7 +12,7 @@ export interface Request {
 }
 
 /** A request that is not answered within this time has failed. */
-export const requestLimitSeconds = 10;
+const requestLimitSeconds = 10;
 
 let serial = 0;
 

@@ -52,7 +52,7 @@ export const plainFeatures: ServiceFeatures = {
   flowControl: { versions: '1-2', sendmeIncrement: 31 },
 };
 
-export function makeIntroPoint(random: RandomSource, withIpv6 = false): IntroPoint {
+function makeIntroPoint(random: RandomSource, withIpv6 = false): IntroPoint {
   const relay = random.bytes(6);
   return {
     linkSpecifiers: linkSpecifiersOfRelay({

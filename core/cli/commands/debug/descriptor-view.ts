@@ -56,7 +56,7 @@ function featureWords(features: ServiceFeatures, powParams: Descriptor['powParam
 }
 
 /** What is known of a descriptor, whether or not it is all right. */
-export function diagnosisForJson(address: OnionAddress, diagnosis: Diagnosis): Record<string, unknown> {
+function diagnosisForJson(address: OnionAddress, diagnosis: Diagnosis): Record<string, unknown> {
   const { outer, period, descriptor, problems } = diagnosis;
   return {
     ok: problems.length === 0,
@@ -79,7 +79,7 @@ export function diagnosisForJson(address: OnionAddress, diagnosis: Diagnosis): R
 }
 
 /** Prints the same for people. Problems go to standard error, by `output.error`. */
-export function printDiagnosis(output: Output, address: OnionAddress, diagnosis: Diagnosis, hsdir?: string): void {
+function printDiagnosis(output: Output, address: OnionAddress, diagnosis: Diagnosis, hsdir?: string): void {
   const { outer, period, descriptor, problems } = diagnosis;
   const verdict =
     problems.length === 0

@@ -47,7 +47,7 @@ export interface ConsensusView {
   readonly hsdirs: readonly Relay[];
 }
 
-export const rules = { testingNetwork: true };
+const rules = { testingNetwork: true };
 export const features = { flowControl: { versions: '1-2', sendmeIncrement: 31 }, singleOnionService: false };
 export const socksTimeoutSeconds = 15;
 export const unixTime = (text: string): number => Date.parse(`${text.replace(' ', 'T')}Z`) / 1000;

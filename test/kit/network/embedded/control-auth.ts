@@ -22,7 +22,7 @@ const serverConstant = 'Tor safe cookie authentication server-to-controller hash
 const clientConstant = 'Tor safe cookie authentication controller-to-server hash';
 
 /** OpenPGP's iterated and salted S2K, as `tor --hash-password` uses it. */
-export function hashPassword(password: Uint8Array, specifier: Uint8Array): Buffer {
+function hashPassword(password: Uint8Array, specifier: Uint8Array): Buffer {
   const count = (16 + ((specifier[8] ?? 0) & 15)) << (((specifier[8] ?? 0) >> 4) + 6);
   const salted = Buffer.concat([specifier.subarray(0, 8), password]);
   const hash = createHash('sha1');

@@ -6,7 +6,7 @@ import type { ServiceEnd } from './rendezvous.ts';
 import type { ServiceConfig } from './service-config.ts';
 
 /** The line that HiddenServiceExportCircuitID haproxy puts before a stream: the circuit's id stands in the address and the port. */
-export function proxyLine(circuitId: number, virtualPort: number): string {
+function proxyLine(circuitId: number, virtualPort: number): string {
   const high = (circuitId >>> 16).toString(16);
   const low = (circuitId & 0xffff).toString(16);
   return `PROXY TCP6 fc00:dead:beef:4dad::${high}:${low} ::1 ${circuitId & 0xffff} ${virtualPort}\r\n`;

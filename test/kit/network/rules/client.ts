@@ -5,7 +5,7 @@
  */
 
 /** Failures of introduction points are forgotten after this. */
-export const failureSeconds = 120;
+const failureSeconds = 120;
 const unreachableLimit = 5;
 /** No HSDir is asked twice for the same blinded key within this. */
 export const requestHistorySeconds = { public: 15 * 60, testing: 5 } as const;

@@ -8,7 +8,7 @@ import { versionOf } from './observe.ts';
 import type { SimulatedNode, World } from './world.ts';
 
 /** What a node believes of the others, as text. Nothing that it has not been told by them may change it. */
-export function beliefs({ daemon }: SimulatedNode): string {
+function beliefs({ daemon }: SimulatedNode): string {
   if (daemon === undefined) return '';
   const { mesh, election, roster } = daemon;
   const records = ['election', 'heads'].flatMap((kind) =>
