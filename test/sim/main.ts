@@ -6,7 +6,7 @@
  *   npm run sim -- --mutations                              the checkers against deliberate bugs
  *   npm run sim -- --traffic 10,100,1000                    messages and bytes a node a second
  *
- * The work is done in processes of sim/worker.ts.
+ * The work is done in processes of sim/worker.ts. All is compiled first: tsx would name every function anew each time that one is made.
  */
 import { spawn } from 'node:child_process';
 import { availableParallelism } from 'node:os';
@@ -78,10 +78,8 @@ async function runAll(waiting: Job[], onDone: (done: Done) => void): Promise<voi
   const worker = async (): Promise<void> => {
     const child = spawn(
       process.execPath,
-      ['--max-semi-space-size=64', '--import', 'tsx', new URL('worker.ts', import.meta.url).pathname],
-      {
-        stdio: ['pipe', 'pipe', 'inherit'],
-      },
+      ['--max-semi-space-size=64', new URL('worker.js', import.meta.url).pathname],
+      { stdio: ['pipe', 'pipe', 'inherit'] },
     );
     const ended = new Promise<void>((resolve) => child.once('close', () => resolve()));
     let current: Job | undefined;
