@@ -48,6 +48,10 @@ export const proxy = definePlugin<v.InferOutput<typeof options>>({
     const fronts = new Map<string, Promise<Front>>();
     const listeners = new Map<string, Set<Listener>>();
     const circuits = createCircuitTable(() => clock.monotonic(), max_circuits);
+    const listening = new Set<(head: string, circuit: string | undefined) => void>();
+    const tell = (head: string, circuit: string | undefined): void => {
+      for (const listener of listening) listener(head, circuit);
+    };
     let answer: DoorAnswer | undefined;
     let open = 0;
     const door = createDoor({ clock, log: host.log, answer: () => answer });
@@ -59,6 +63,7 @@ export const proxy = definePlugin<v.InferOutput<typeof options>>({
           stream.on('error', () => undefined);
           if (open >= max_streams) {
             stream.destroy();
+            tell(head, undefined);
             return;
           }
           open++;
@@ -69,7 +74,10 @@ export const proxy = definePlugin<v.InferOutput<typeof options>>({
             door,
             http: protocol === 'http',
             passProxyLine: pass_proxy_line,
-            count: (id, cut) => circuits.open(head, id, cut),
+            count: (id, cut) => {
+              tell(head, `${head}#${id}`);
+              return circuits.open(head, id, cut);
+            },
           }).catch((error: unknown) => {
             host.log.debug('a stream was not taken', { head, error });
             stream.destroy();
@@ -109,6 +117,10 @@ export const proxy = definePlugin<v.InferOutput<typeof options>>({
         await Promise.all(closing.map((listener) => listener.close()));
       },
       circuits: () => circuits.all(),
+      onStream: (listener) => {
+        listening.add(listener);
+        return () => listening.delete(listener);
+      },
       cut: (circuit) => circuits.cut(circuit),
       door: (next) => {
         if (answer !== undefined) throw new ChimeraError('ENGINE_CONTRACT', 'two plugins answer at the door');

@@ -1,5 +1,6 @@
 /**
- * When is a head under siege? Pure: a sample of each interval in, the state and a verdict out.
+ * When is a head under siege? Pure: a sample of each interval in, the state and a verdict out. What is counted, introductions
+ * or connections, is all the same to it.
  *
  *   calm ─ level ≥ 1 ─► besieged ─ level < 1/2 for `calmMs` ─► calm
  *
@@ -9,7 +10,9 @@
  */
 
 export interface DetectorSettings {
-  /** Introductions per second below which nothing is a siege, however quiet the head was. */
+  /** What is counted, for the verdict's words: `introductions`. */
+  readonly what: string;
+  /** So many of them per second below which nothing is a siege, however quiet the head was. */
   readonly floorPerSecond: number;
   /** The threshold is at least this many times the baseline: a crowd of so many times the usual is no siege. */
   readonly factor: number;
@@ -30,8 +33,8 @@ export interface Sample {
   /** Monotonic. */
   readonly atMs: number;
   readonly durationMs: number;
-  /** Introductions that tor answered or rejected. */
-  readonly introductions: number;
+  /** How many came. */
+  readonly count: number;
   /** Share of one core that its tor used, 0–1; undefined when unknown. */
   readonly cpu?: number | undefined;
 }
@@ -42,10 +45,10 @@ export interface DetectorState {
   /** The same of the siege under way, until it is adopted. */
   readonly during: readonly number[];
   /** Of the ten seconds under way. */
-  readonly bucket: { readonly introductions: number; readonly durationMs: number };
+  readonly bucket: { readonly count: number; readonly durationMs: number };
   /** The last samples, for the fast figure. */
   readonly recent: readonly Sample[];
-  /** Introductions above half the way to the threshold, summed up. */
+  /** What was above half the way to the threshold, summed up. */
   readonly excess: number;
   readonly besiegedSinceMs: number | undefined;
   /** Since when the level has been low in a siege. */
@@ -54,7 +57,7 @@ export interface DetectorState {
 }
 
 export interface Baseline {
-  /** Introductions per second. */
+  /** Per second. */
   readonly median: number;
   readonly deviation: number;
 }
@@ -85,7 +88,7 @@ export function createDetectorState(): DetectorState {
   return {
     history: [],
     during: [],
-    bucket: { introductions: 0, durationMs: 0 },
+    bucket: { count: 0, durationMs: 0 },
     recent: [],
     excess: 0,
     besiegedSinceMs: undefined,
@@ -131,7 +134,7 @@ export function baselineOf(history: readonly number[]): Baseline {
   return { median: middle, deviation: normal * median(history.map((rate) => Math.abs(rate - middle))) };
 }
 
-/** Introductions per second at which a head is besieged. */
+/** The rate per second at which a head is besieged. */
 export function thresholdOf({ median: usual, deviation }: Baseline, settings: DetectorSettings): number {
   // A quiet hour has no deviation at all: that of a Poisson process over the fast window is the least to expect.
   const least = Math.sqrt(usual / (recentMs / 1_000));
@@ -150,15 +153,15 @@ export function observe(
   const { median: usual } = state.baseline;
 
   const recent = [...state.recent, sample].filter(({ atMs }) => atMs > sample.atMs - recentMs).slice(-64);
-  const counted = recent.reduce((sum, { introductions }) => sum + introductions, 0);
-  // Over the whole window even when it has just begun: one introduction at the start is no flood.
+  const counted = recent.reduce((sum, { count }) => sum + count, 0);
+  // Over the whole window even when it has just begun: a single one at the start is no flood.
   const perSecond = counted / (recentMs / 1_000);
   const busy = recent.length > 1 && recent.every(({ cpu }) => cpu !== undefined && cpu >= settings.busyCpu);
   const fast = (busy ? 2 : 1) * (perSecond / threshold);
 
   const margin = threshold - usual;
   const limit = margin * settings.memorySecs;
-  const above = sample.introductions - (usual + margin / 2) * seconds;
+  const above = sample.count - (usual + margin / 2) * seconds;
   const excess = Math.min(Math.max(0, state.excess + above), 1.5 * limit);
   const slow = excess / limit;
 
@@ -174,23 +177,23 @@ export function observe(
 
   let { history, during, bucket, baseline } = state;
   bucket = {
-    introductions: bucket.introductions + sample.introductions,
+    count: bucket.count + sample.count,
     durationMs: bucket.durationMs + sample.durationMs,
   };
   if (besieged !== wasBesieged) {
     // What led to the siege, or what is left of it, is neither's usual.
-    bucket = { introductions: 0, durationMs: 0 };
+    bucket = { count: 0, durationMs: 0 };
     during = [];
   } else if (bucket.durationMs >= bucketMs) {
-    const rate = bucket.introductions / (bucket.durationMs / 1_000);
+    const rate = bucket.count / (bucket.durationMs / 1_000);
     if (besieged) during = [...during, rate].slice(-historyBuckets);
     else history = [...history, rate].slice(-historyBuckets);
-    bucket = { introductions: 0, durationMs: 0 };
+    bucket = { count: 0, durationMs: 0 };
     if (adopted) history = during;
     if (!besieged || adopted) baseline = baselineOf(history);
   }
 
-  const figures = `${perSecond.toFixed(1)} introductions/s, usual ${usual.toFixed(1)}, threshold ${threshold.toFixed(1)}`;
+  const figures = `${perSecond.toFixed(1)} ${settings.what}/s, usual ${usual.toFixed(1)}, threshold ${threshold.toFixed(1)}`;
   const cause =
     busy && fast >= slow ? ', its tor is busy' : slow > fast ? `, summed up ${slow.toFixed(1)} times the limit` : '';
   return {

@@ -1,9 +1,9 @@
 /**
- * siege: sees an introduction flood at this node's heads, says so to the cluster, and fills `HeadView.siege` with what
+ * siege: sees a flood at this node's heads, says so to the cluster, and fills `HeadView.siege` with what
  * every node says of its own.
  *
- *   rendezvous.ts what tor's events show · metrics.ts, processor.ts what else there is · detector.ts the decision, pure ·
- *   reports.ts what goes to the peers
+ *   rendezvous.ts what tor's events show · metrics.ts, processor.ts, connections.ts what else there is · watched-head.ts one
+ *   head · detector.ts the decision, pure · reports.ts what goes to the peers
  */
 import * as v from 'valibot';
 import { integer } from '../../core/config/schema.ts';
@@ -12,17 +12,22 @@ import {
   definePlugin,
   headControlContract,
   meshContract,
+  proxyContract,
   type OwnHead,
   type TorClient,
 } from '../../core/engine/index.ts';
 import type { Endpoint } from '../../core/runtime/index.ts';
-import { createDetectorState, observe, type DetectorSettings, type DetectorState, type Verdict } from './detector.ts';
+import type { DetectorSettings, Verdict } from './detector.ts';
 import { metricsEndpoint, readMetrics, type ServiceCounts } from './metrics.ts';
 import { processorTime } from './processor.ts';
 import { watchRendezvous } from './rendezvous.ts';
 import { createBeliefs, encodeReports, reportsOf, siegeKind, type SiegeReport } from './reports.ts';
+import { WatchedHead, type HeadSettings } from './watched-head.ts';
 
 export { watchRendezvous, type RendezvousListener } from './rendezvous.ts';
+export { ConnectionCount } from './connections.ts';
+export { IntroductionCount } from './introductions.ts';
+export { WatchedHead, type HeadSettings } from './watched-head.ts';
 export {
   createDetectorState,
   observe,
@@ -41,6 +46,10 @@ const options = v.strictObject({
   sample_interval_ms: v.optional(integer(250, 10_000), 500),
   /** Introductions per second below which nothing is a siege. */
   floor_per_second: v.optional(number(0.1, 10_000, 'must be a number from 0.1 to 10,000'), 5),
+  /** The same for connections, where a proxy sees them … */
+  connection_floor_per_second: v.optional(number(1, 100_000, 'must be a number from 1 to 100,000'), 100),
+  /** … and how many of those of one client circuit count. */
+  circuit_connections_per_second: v.optional(number(1, 10_000, 'must be a number from 1 to 10,000'), 5),
   /** How many times the usual rate is a siege … */
   factor: v.optional(number(1.5, 1_000, 'must be a number from 1.5 to 1,000'), 4),
   /** … and how many deviations above it. */
@@ -63,17 +72,6 @@ const name = 'siege';
 const levelFactor = 2;
 const levelIntervalMs = 30_000;
 
-interface Watched {
-  readonly head: string;
-  state: DetectorState;
-  verdict: Verdict | undefined;
-  /** Since the last sample. */
-  introductions: number;
-  lastSampleAtMs: number;
-  counts: ServiceCounts | undefined;
-  told: { level: number; atMs: number };
-}
-
 interface WatchedTor {
   readonly release: () => void;
   metrics: Endpoint | undefined;
@@ -83,17 +81,19 @@ interface WatchedTor {
 
 export const siege = definePlugin<SiegeOptions>({
   name,
-  summary: 'Sees introduction floods at this node’s heads and tells the cluster.',
-  wants: [headControlContract, meshContract, adminContract],
+  summary: 'Sees floods at this node’s heads and tells the cluster.',
+  wants: [headControlContract, proxyContract, meshContract, adminContract],
   section: name,
   options,
   apply(host, settings) {
     const { clock, net, store } = host.runtime;
     const mesh = host.want(meshContract);
+    const proxy = host.want(proxyContract);
     const beliefs = createBeliefs(settings.dwell_secs * 1_000);
-    const watched = new Map<string, Watched>();
+    const watched = new Map<string, WatchedHead>();
     const tors = new Map<TorClient, WatchedTor>();
-    const detector: DetectorSettings = {
+    const introductions: DetectorSettings = {
+      what: 'introductions',
       floorPerSecond: settings.floor_per_second,
       factor: settings.factor,
       deviations: settings.deviations,
@@ -102,20 +102,17 @@ export const siege = definePlugin<SiegeOptions>({
       adoptMs: settings.adopt_secs * 1_000,
       busyCpu: settings.busy_cpu,
     };
+    const detectors: HeadSettings = {
+      introductions,
+      connections: { ...introductions, what: 'connections', floorPerSecond: settings.connection_floor_per_second },
+      perCircuitPerSecond: settings.circuit_connections_per_second,
+    };
     let heads: readonly OwnHead[] = [];
 
     const headsIn = (tor: TorClient): readonly OwnHead[] => heads.filter((head) => head.tor === tor);
     const watch = (head: OwnHead): void => {
       if (!watched.has(head.head)) {
-        watched.set(head.head, {
-          head: head.head,
-          state: createDetectorState(),
-          verdict: undefined,
-          introductions: 0,
-          lastSampleAtMs: clock.monotonic(),
-          counts: undefined,
-          told: { level: 0, atMs: -Infinity },
-        });
+        watched.set(head.head, new WatchedHead(head.head, detectors, clock.monotonic()));
       }
       const { tor } = head;
       if (tors.has(tor)) return;
@@ -125,12 +122,7 @@ export const siege = definePlugin<SiegeOptions>({
           headOf: (address) => headsIn(tor).find((one) => one.address === address)?.head,
           only: () => (headsIn(tor).length === 1 ? headsIn(tor)[0]?.head : undefined),
         },
-        {
-          seen: (of) => {
-            const one = watched.get(of);
-            if (one !== undefined) one.introductions++;
-          },
-        },
+        { seen: (of) => watched.get(of)?.introductionCount.seen() },
       );
       tors.set(tor, { release, metrics: undefined, cpuSeconds: undefined, cpuAtMs: 0 });
       const ask = (): void => {
@@ -144,15 +136,6 @@ export const siege = definePlugin<SiegeOptions>({
       };
       host.defer(tor.onState(ask));
       ask();
-    };
-
-    /** Introductions that tor counted since the last sample and no circuit showed. */
-    const unseen = (one: Watched, counts: ServiceCounts | undefined): number => {
-      const before = one.counts;
-      one.counts = counts;
-      if (before === undefined || counts === undefined) return 0;
-      const total = counts.introductions + counts.rejected - before.introductions - before.rejected;
-      return Math.max(0, Math.min(total, 1e6) - one.introductions);
     };
 
     const measure = async (
@@ -179,7 +162,7 @@ export const siege = definePlugin<SiegeOptions>({
         verdict?.besieged === true ? [{ head, level: verdict.level, why: verdict.why }] : [],
       );
 
-    const tell = (one: Watched, verdict: Verdict): boolean => {
+    const tell = (one: WatchedHead, verdict: Verdict): boolean => {
       const now = clock.monotonic();
       const flips = one.told.level > 0 !== verdict.besieged;
       const ratio = verdict.level / (one.told.level || 1);
@@ -209,15 +192,8 @@ export const siege = definePlugin<SiegeOptions>({
         const one = watched.get(head);
         if (one === undefined) continue;
         const { cpu, counts } = measured.get(tor) ?? { cpu: undefined, counts: new Map<string, ServiceCounts>() };
-        const introductions = one.introductions + unseen(one, address === undefined ? undefined : counts.get(address));
-        one.introductions = 0;
-        const atMs = clock.monotonic();
-        const durationMs = atMs - one.lastSampleAtMs;
-        one.lastSampleAtMs = atMs;
-        if (durationMs <= 0) continue;
-        const { state, verdict } = observe(one.state, { atMs, durationMs, introductions, cpu }, detector);
-        one.state = state;
-        one.verdict = verdict;
+        const verdict = one.sample(clock.monotonic(), cpu, address === undefined ? undefined : counts.get(address));
+        if (verdict === undefined) continue;
         told = tell(one, verdict) || told;
       }
       if (told) mesh?.publish(siegeKind, encodeReports(ownReports()));
@@ -236,13 +212,12 @@ export const siege = definePlugin<SiegeOptions>({
     };
 
     host.want(adminContract)?.status(name, () => ({
-      heads: [...watched.values()].map(({ head, verdict, state }) => ({
+      heads: [...watched.values()].map(({ head, verdict, figures }) => ({
         head,
         besieged: verdict?.besieged ?? false,
         level: Number((verdict?.level ?? 0).toFixed(2)),
-        perSecond: Number((verdict?.perSecond ?? 0).toFixed(2)),
-        threshold: Number((verdict?.threshold ?? 0).toFixed(2)),
-        usual: Number(state.baseline.median.toFixed(2)),
+        ...figures.introductions,
+        ...(proxy === undefined ? {} : { connections: figures.connections }),
       })),
       peers: beliefs.all().map(({ head, level, why }) => ({ head, level, why })),
     }));
@@ -269,6 +244,9 @@ export const siege = definePlugin<SiegeOptions>({
             if (change.what === 'state' || change.kind === siegeKind) learn(change.node);
           }),
         );
+      }
+      if (proxy !== undefined) {
+        host.defer(proxy.onStream((head, circuit) => watched.get(head)?.connectionCount.seen(circuit)));
       }
       host.defer(() => {
         for (const { release } of tors.values()) release();

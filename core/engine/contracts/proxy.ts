@@ -34,6 +34,11 @@ export interface Proxy {
   retire(head: string): Promise<void>;
   /** The circuits known: those with open streams, and lately others. Bounded. */
   circuits(): readonly CircuitTraffic[];
+  /**
+   * Called for each stream that a client opens, as soon as its circuit is known; without one when it was turned away unread,
+   * because too many are open. Returns the unsubscriber.
+   */
+  onStream(listener: (head: string, circuit: string | undefined) => void): () => void;
   /** Ends every stream of a circuit; how many there were. tor itself still has the circuit. */
   cut(circuit: string): number;
   /** Who answers at the door; one, and before the start. Without it the door refuses everybody. */

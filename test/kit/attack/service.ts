@@ -77,6 +77,7 @@ export interface ServiceTotals {
 }
 
 const detectorSettings: DetectorSettings = {
+  what: 'introductions',
   floorPerSecond: 5,
   factor: 4,
   deviations: 8,
@@ -290,7 +291,7 @@ export class Service {
       1,
       (head.perSecond * (this.#scenario.introduceCostMs + this.#scenario.rendezvousCostMs)) / 1_000,
     );
-    const sample = { atMs: nowMs, durationMs: this.#scenario.tickMs, introductions: arrived, cpu };
+    const sample = { atMs: nowMs, durationMs: this.#scenario.tickMs, count: arrived, cpu };
     const { state, verdict } = observe(head.detector, sample, detectorSettings);
     head.detector = state;
     const before = head.siege;

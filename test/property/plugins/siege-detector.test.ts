@@ -6,6 +6,7 @@ import { createDetectorState, observe, type DetectorSettings, type Verdict } fro
 import { createSeededRandom, type SeededRandom } from '../../kit/sim/seeded-random.ts';
 
 const settings: DetectorSettings = {
+  what: 'introductions',
   floorPerSecond: 5,
   factor: 4,
   deviations: 8,
@@ -32,7 +33,7 @@ function run(seed: number, rates: readonly number[]): Verdict[] {
   const random = createSeededRandom(String(seed));
   let state = createDetectorState();
   return rates.map((rate, second) => {
-    const sample = { atMs: (second + 1) * 1_000, durationMs: 1_000, introductions: poisson(random, rate) };
+    const sample = { atMs: (second + 1) * 1_000, durationMs: 1_000, count: poisson(random, rate) };
     const next = observe(state, sample, settings);
     ({ state } = next);
     return next.verdict;
@@ -138,11 +139,7 @@ describe('the detector of sieges', () => {
       let state = createDetectorState();
       let verdict: Verdict | undefined;
       for (let second = 1; second <= 6; second++) {
-        ({ state, verdict } = observe(
-          state,
-          { atMs: second * 1_000, durationMs: 1_000, introductions: 6, cpu },
-          settings,
-        ));
+        ({ state, verdict } = observe(state, { atMs: second * 1_000, durationMs: 1_000, count: 6, cpu }, settings));
       }
       return verdict?.besieged ?? false;
     };

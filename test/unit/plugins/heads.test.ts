@@ -124,6 +124,7 @@ describe('set up', () => {
       },
       retire: async () => undefined,
       circuits: () => [],
+      onStream: () => () => undefined,
       cut: () => 0,
       door: () => undefined,
     });

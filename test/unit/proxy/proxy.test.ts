@@ -88,6 +88,22 @@ describe('the proxy', () => {
     ]);
     expect(service.cut('one/1#0001002a')).toBe(1);
     expect(service.circuits()).toMatchObject([{ open: 0, streams: 1 }]);
+  });
+
+  test('tells of each stream, with its circuit; without one when it has no room', async () => {
+    const { port } = await target();
+    const { service, at } = await start(port, { max_streams: 16 });
+    const told: (readonly [string, string | undefined])[] = [];
+    const release = service.onStream((head, circuit) => told.push([head, circuit]));
+    for (let number = 1; number <= 17; number++) (await open(at)).write(line(`1:${number}`));
+    while (told.length < 17) await systemClock.sleep(5);
+    expect(told.filter(([head]) => head === 'one/1')).toHaveLength(17);
+    expect(told.filter(([, circuit]) => circuit === undefined)).toHaveLength(1);
+    expect(told.map(([, circuit]) => circuit)).toContain('one/1#00010001');
+    release();
+    await open(at);
+    await systemClock.sleep(20);
+    expect(told).toHaveLength(17);
     expect(service.cut('nobody')).toBe(0);
   });
 
