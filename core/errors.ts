@@ -56,6 +56,7 @@ export const errorCodes = {
   MESH_REMOVED: 'a node that was removed from the cluster cannot be admitted again',
   MESH_ROSTER: 'the roster of members is damaged, full, of another cluster, or not signed by members',
   MESH_TOO_LARGE: 'a message or record for the mesh is larger than it may be',
+  SIEGE_METRICS_PORT: 'tor opens no MetricsPort for this node, or one that cannot be read',
   SEALED_REFUSED: 'a sealed message does not open',
   JOIN_ANSWER: 'what answers at an address is no member, or broke off',
   JOIN_INVITATION: 'a text is not an invitation',

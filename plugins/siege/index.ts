@@ -2,7 +2,7 @@
  * siege: sees a flood at this node's heads, says so to the cluster, and fills `HeadView.siege` with what
  * every node says of its own.
  *
- *   rendezvous.ts what tor's events show · metrics.ts, processor.ts, connections.ts what else there is · watched-head.ts one
+ *   rendezvous.ts what tor's events show · metrics-port.ts, processor.ts, connections.ts what else there is · watched-head.ts one
  *   head · detector.ts the decision, pure · reports.ts what goes to the peers
  */
 import * as v from 'valibot';
@@ -16,9 +16,9 @@ import {
   type OwnHead,
   type TorClient,
 } from '../../core/engine/index.ts';
-import type { Endpoint } from '../../core/runtime/index.ts';
 import type { DetectorSettings, Verdict } from './detector.ts';
-import { metricsEndpoint, readMetrics, type ServiceCounts } from './metrics.ts';
+import type { ServiceCounts } from './metrics.ts';
+import { createMetricsPort, type MetricsPort } from './metrics-port.ts';
 import { processorTime } from './processor.ts';
 import { watchRendezvous } from './rendezvous.ts';
 import { createBeliefs, encodeReports, reportsOf, siegeKind, type SiegeReport } from './reports.ts';
@@ -26,6 +26,7 @@ import { WatchedHead, type HeadSettings } from './watched-head.ts';
 
 export { watchRendezvous, type RendezvousListener } from './rendezvous.ts';
 export { ConnectionCount } from './connections.ts';
+export { createMetricsPort, type MetricsPort } from './metrics-port.ts';
 export { IntroductionCount } from './introductions.ts';
 export { WatchedHead, type HeadSettings } from './watched-head.ts';
 export {
@@ -44,6 +45,8 @@ const number = (minimum: number, maximum: number, what: string) =>
 const options = v.strictObject({
   /** How often a head's figures are looked at. */
   sample_interval_ms: v.optional(integer(250, 10_000), 500),
+  /** Opens a MetricsPort on loopback in each head's tor that has none, and closes it at the stop. */
+  open_metrics_port: v.optional(v.boolean('must be true or false'), false),
   /** Introductions per second below which nothing is a siege. */
   floor_per_second: v.optional(number(0.1, 10_000, 'must be a number from 0.1 to 10,000'), 5),
   /** The same for connections, where a proxy sees them … */
@@ -74,7 +77,7 @@ const levelIntervalMs = 30_000;
 
 interface WatchedTor {
   readonly release: () => void;
-  metrics: Endpoint | undefined;
+  readonly metrics: MetricsPort;
   cpuSeconds: number | undefined;
   cpuAtMs: number;
 }
@@ -124,15 +127,13 @@ export const siege = definePlugin<SiegeOptions>({
         },
         { seen: (of) => watched.get(of)?.introductionCount.seen() },
       );
-      tors.set(tor, { release, metrics: undefined, cpuSeconds: undefined, cpuAtMs: 0 });
+      const metrics = createMetricsPort(tor, { net, clock, log: host.log }, { open: settings.open_metrics_port });
+      const known: WatchedTor = { release, metrics, cpuSeconds: undefined, cpuAtMs: 0 };
+      tors.set(tor, known);
       const ask = (): void => {
-        const known = tors.get(tor);
-        if (known === undefined || tor.state !== 'ready') return;
+        if (tor.state !== 'ready') return;
         known.cpuSeconds = undefined;
-        metricsEndpoint(tor).then(
-          (endpoint) => (known.metrics = endpoint),
-          () => (known.metrics = undefined),
-        );
+        void metrics.find();
       };
       host.defer(tor.onState(ask));
       ask();
@@ -150,10 +151,7 @@ export const siege = definePlugin<SiegeOptions>({
           : Math.min(1, Math.max(0, (1_000 * (cpuSeconds - known.cpuSeconds)) / (now - known.cpuAtMs)));
       known.cpuSeconds = cpuSeconds;
       known.cpuAtMs = now;
-      const counts =
-        known.metrics === undefined
-          ? new Map<string, ServiceCounts>()
-          : await readMetrics(net, clock, known.metrics).catch(() => new Map<string, ServiceCounts>());
+      const counts = await known.metrics.read();
       return { cpu, counts };
     };
 
@@ -248,8 +246,9 @@ export const siege = definePlugin<SiegeOptions>({
       if (proxy !== undefined) {
         host.defer(proxy.onStream((head, circuit) => watched.get(head)?.connectionCount.seen(circuit)));
       }
-      host.defer(() => {
+      host.defer(async () => {
         for (const { release } of tors.values()) release();
+        await Promise.all([...tors.values()].map(({ metrics }) => metrics.close()));
       });
       host.background(async (signal) => {
         while (!signal.aborted) {

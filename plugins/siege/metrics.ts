@@ -31,6 +31,13 @@ function parseMetrics(text: string): ReadonlyMap<string, ServiceCounts> {
   return counts;
 }
 
+/** tor leaves the connection open after its answer (0.4.9): only the length tells that it is over. */
+function isWhole(text: string): boolean {
+  const head = text.indexOf('\r\n\r\n');
+  const length = head < 0 ? undefined : /^content-length: (\d{1,9})\r$/im.exec(text.slice(0, head + 2))?.[1];
+  return length !== undefined && text.length >= head + 4 + Number(length);
+}
+
 /** The MetricsPort of a tor, when it is on loopback. */
 export async function metricsEndpoint(tor: TorClient): Promise<Endpoint | undefined> {
   for (const value of await tor.getConf('MetricsPort')) {
@@ -49,7 +56,8 @@ export async function readMetrics(
 ): Promise<ReadonlyMap<string, ServiceCounts>> {
   const late = (): Error => new ChimeraError('TOR_TIMEOUT', `the MetricsPort did not answer in ${limitMs} ms`);
   return withDeadline(clock, limitMs, late, async (signal) => {
-    const stream = await net.connect(endpoint);
+    const stream = await net.connect(endpoint, signal);
+    stream.on('error', () => undefined);
     const onAbort = (): void => void stream.destroy();
     signal.addEventListener('abort', onAbort, { once: true });
     try {
@@ -57,7 +65,10 @@ export async function readMetrics(
       let text = '';
       for await (const chunk of stream as Readable as AsyncIterable<Buffer>) {
         text += chunk.toString('latin1');
-        if (text.length > longestAnswer) break;
+        if (text.length > longestAnswer || isWhole(text)) break;
+      }
+      if (!text.startsWith('HTTP/1.0 200 ')) {
+        throw new ChimeraError('TOR_REFUSED', 'the MetricsPort does not answer this machine: see MetricsPortPolicy');
       }
       return parseMetrics(text);
     } finally {

@@ -11,6 +11,7 @@ import {
 } from '../../core/runtime/index.ts';
 import { createTorClient } from '../../plugins/tor/index.ts';
 import { createTorClientSite, torClientChecks, type TorClientSite } from '../kit/conformance/tor-client.ts';
+import { checkMetricsPort } from '../kit/conformance/metrics-port.ts';
 import { freePorts, startPrivateNetwork, type PrivateNetwork } from '../kit/network/private/index.ts';
 import { describeReal } from './require.ts';
 
@@ -227,4 +228,8 @@ describeReal('the tor client on a private network', ['tor'], () => {
       await expect(run(site)).resolves.toBeUndefined();
     },
   );
+
+  test('a MetricsPort is found, opened where there is none, read, and taken back', { timeout: 60_000 }, async () => {
+    await expect(checkMetricsPort(runtime, site.head, site.service)).resolves.toBeUndefined();
+  });
 });

@@ -4,6 +4,7 @@
  * answer.
  */
 import { afterEach, expect, test } from 'vitest';
+import { createTorClient } from '../../plugins/tor/index.ts';
 import { meshContract } from '../../core/engine/index.ts';
 import type { Visit, Visitor } from '../kit/lab/visitor.ts';
 import { startServiceCluster, type ServiceCluster } from './service-cluster.ts';
@@ -104,3 +105,17 @@ test(
     expect(visit.durationMs).toBeLessThan(10_000);
   },
 );
+
+test('a MetricsPort of the node’s own is there while it runs', { timeout: 60_000 }, async () => {
+  await begin('metrics', { siege: { open_metrics_port: true } });
+  const { clock, runtime, nodes } = cluster as ServiceCluster;
+  const [node] = nodes;
+  if (node === undefined) throw new Error('no node');
+  const tor = createTorClient(runtime, { control: node.tor.control });
+  await clock.runFor(tor.ready(5_000), 6_000);
+  const ports = (): Promise<string> => clock.runFor(tor.getInfo('net/listeners/metrics'), 5_000);
+  expect(await ports()).toMatch(/^"127\.0\.0\.1:\d+"$/);
+  await cluster?.stop(node);
+  expect(await ports()).toBe('');
+  await tor.close();
+});

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { systemRuntime } from '../../../core/runtime/index.ts';
 import { createTorClientSite, torClientChecks, type TorClientSite } from '../../kit/conformance/tor-client.ts';
+import { checkMetricsPort } from '../../kit/conformance/metrics-port.ts';
 import { startEmbeddedNetwork, type EmbeddedNetwork } from '../../kit/network/embedded/index.ts';
 
 // Over real sockets; the network's day is shorter than a private network's, so that a consensus is worth waiting for.
@@ -24,4 +25,8 @@ describe('the tor client on the embedded network', () => {
       await expect(run(site)).resolves.toBeUndefined();
     },
   );
+
+  test('a MetricsPort is found, opened where there is none, read, and taken back', { timeout: 60_000 }, async () => {
+    await expect(checkMetricsPort(systemRuntime(), site.head, site.service)).resolves.toBeUndefined();
+  });
 });

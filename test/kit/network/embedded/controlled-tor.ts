@@ -15,7 +15,7 @@ export interface ControlledTor {
   readonly startedAt: number;
   readonly pid: number;
   /** As GETINFO net/listeners/… prints them. */
-  readonly listeners: { readonly socks: readonly string[]; readonly control: readonly string[] };
+  readonly listeners: Readonly<Record<'socks' | 'control' | 'metrics', readonly string[]>>;
   /** Puts these options in force. Undefined when done. */
   configure(lines: readonly OptionLine[]): Promise<Refusal | undefined>;
   signal(name: string): void;

@@ -89,9 +89,10 @@ function lookUp(context: TorContext, tor: ControlledTor, key: string, ownService
       return tor.listeners.socks.join(' ');
     case 'net/listeners/control':
       return tor.listeners.control.join(' ');
+    case 'net/listeners/metrics':
+      return tor.listeners.metrics.join(' ');
     case 'net/listeners/or':
     case 'net/listeners/dir':
-    case 'net/listeners/metrics':
       return '';
     case 'process/pid':
       return String(tor.pid);

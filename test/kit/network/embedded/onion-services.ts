@@ -19,6 +19,10 @@ export class OnionServices {
     return this.#services.get(address);
   }
 
+  all(): Iterable<OnionService> {
+    return this.#services.values();
+  }
+
   /**
    * Makes the configured services be as the lines say: a service whose key stays keeps its descriptors and circuits.
    * False when tor would say that it failed to configure them; nothing has changed then. Rejects when a key cannot be loaded.

@@ -44,6 +44,8 @@ export class OnionService {
   config: ServiceConfig;
   current: ServiceDescriptor | undefined;
   next: ServiceDescriptor | undefined;
+  /** INTRODUCE2 cells so far, as the MetricsPort tells them. */
+  readonly introductions = { read: 0, unreadable: 0 };
   readonly #tor: TorContext;
   readonly #uploader: ServiceUploader;
   readonly #rendezvous = new Set<Circuit>();
@@ -362,9 +364,11 @@ export class OnionService {
       sameBytes(introduction.encKey, point.encKey) &&
       accepted.some((candidate) => sameBytes(candidate, introduction.subcredential));
     if (!readable) {
+      this.introductions.unreadable += 1;
       this.#tor.log.info('could not get valid INTRO2 keys', { service: this.address });
       return;
     }
+    this.introductions.read += 1;
     point.introductions += 1;
     if (point.introductions >= point.introductionLimit) this.#wake();
     this.#meet(introduction);

@@ -14,6 +14,7 @@ import { serveControl } from './control-server.ts';
 import { dataLines, EventBus } from './event-bus.ts';
 import { quoted } from './kvline.ts';
 import { drawMs } from './latency.ts';
+import { MetricsServer } from './metrics-server.ts';
 import { allRouterStatuses } from './network-status.ts';
 import { OnionServices } from './onion-services.ts';
 import { SimulatedProcess } from './simulated-process.ts';
@@ -49,6 +50,7 @@ export class TorRun implements ControlledTor {
   readonly #context: TorContext;
   readonly #consensus: ConsensusClient;
   readonly #listeners: { readonly kind: 'control' | 'socks'; readonly listener: Listener }[] = [];
+  readonly #metrics: MetricsServer;
   readonly #bootstrapped: Promise<void>;
   #markBootstrapped: () => void = () => undefined;
   #bootstrapStarted = false;
@@ -89,6 +91,7 @@ export class TorRun implements ControlledTor {
     this.#context = context;
     this.client = new OnionClient(context);
     this.services = new OnionServices(context);
+    this.#metrics = new MetricsServer(context, () => this.services.all());
     this.startedAt = now();
     this.#bootstrapped = new Promise((resolve) => {
       this.#markBootstrapped = resolve;
@@ -124,7 +127,7 @@ export class TorRun implements ControlledTor {
       this.#listeners
         .filter(({ kind }) => kind === wanted)
         .map(({ listener }) => quoted(formatEndpoint(listener.endpoint)));
-    return { socks: of('socks'), control: of('control') };
+    return { socks: of('socks'), control: of('control'), metrics: this.#metrics.describe() };
   }
 
   get cookiePath(): string | undefined {
@@ -169,6 +172,9 @@ export class TorRun implements ControlledTor {
       });
       this.#listeners.push({ kind: 'socks', listener });
     }
+    const metrics = await this.#metrics.prepare(context.configuration.lines);
+    if ('code' in metrics) throw new Error(`tor ${context.name}: ${metrics.text}`);
+    await metrics.commit();
     if (!context.configuration.flag('DisableNetwork')) this.#bootstrap();
   }
 
@@ -204,9 +210,12 @@ export class TorRun implements ControlledTor {
 
   async configure(lines: readonly OptionLine[]): Promise<Refusal | undefined> {
     const { configuration, log } = this.#context;
+    const metrics = await this.#metrics.prepare(lines);
+    if ('code' in metrics) return metrics;
     try {
       const services = lines.filter(([name]) => name.startsWith('HiddenService'));
       if (!(await this.services.configure(services))) {
+        await metrics.rollback();
         return {
           code: 513,
           text: 'Unacceptable option value: Failed to configure rendezvous options. See logs for details.',
@@ -215,9 +224,11 @@ export class TorRun implements ControlledTor {
     } catch (error) {
       // Tor has accepted the options by then, and cannot go back: it exits.
       log.error('the simulated tor exits: it cannot load the keys of a service', { error });
+      await metrics.rollback();
       await this.end();
       return undefined;
     }
+    await metrics.commit();
     configuration.replace(lines);
     if (!configuration.flag('DisableNetwork')) this.#bootstrap();
     return undefined;
@@ -256,6 +267,6 @@ export class TorRun implements ControlledTor {
   async end(): Promise<void> {
     this.process.end();
     const listeners = this.#listeners.splice(0);
-    await Promise.all(listeners.map(({ listener }) => listener.close()));
+    await Promise.all([...listeners.map(({ listener }) => listener.close()), this.#metrics.close()]);
   }
 }
