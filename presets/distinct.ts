@@ -12,4 +12,6 @@ export default definePreset({
   from: stable,
   without: ['strategy/stable', 'merge/fair-share'],
   plugins: [strategyPlugin(distinctStrategy), mergeDistinct, exposure],
+  // docs/decisions/introduction-limit.md
+  defaults: { heads: { introduction_limit: true } },
 });

@@ -13,4 +13,6 @@ export default definePreset({
   summary: 'As stable, and a head under siege gives way to another one.',
   from: stable,
   plugins: [siege, hydra, ghost],
+  // docs/decisions/introduction-limit.md
+  defaults: { heads: { introduction_limit: true } },
 });

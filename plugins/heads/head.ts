@@ -190,11 +190,13 @@ export function createHead(context: HeadContext): Head {
     signal.throwIfAborted();
     const front = (await context.front?.(options.target)) ?? { target: options.target, settings: [] };
     signal.throwIfAborted();
+    const limit = options.introduction_limit ? ([['HiddenServiceEnableIntroDoSDefense', '1']] as const) : [];
     const service: ServiceSettings = [
       ['HiddenServiceDir', own],
       ['HiddenServicePort', `${options.virtual_port} ${front.target}`],
       ['HiddenServiceNumIntroductionPoints', String(options.num_introduction_points)],
       ['HiddenServiceOnionBalanceInstance', '1'],
+      ...limit.filter(([option]) => !(option in options.torrc)),
       ...front.settings.filter(([option]) => !(option in options.torrc)),
       ...Object.entries(options.torrc),
     ];

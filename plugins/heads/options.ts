@@ -29,6 +29,8 @@ const headOptions = {
   target: v.optional(target, '127.0.0.1:8080'),
   /** HiddenServiceNumIntroductionPoints of each head. */
   num_introduction_points: v.optional(integer(3, 20), 3),
+  /** HiddenServiceEnableIntroDoSDefense: relays drop what is above 25 introductions a second and point. */
+  introduction_limit: v.optional(v.boolean('must be true or false'), false),
   /** Parent of the heads' HiddenServiceDirs; `chimera` in tor's DataDirectory when absent. */
   hidden_service_dir: v.optional(nonEmpty),
   /** Leaves the heads in tor, and their directories, when Chimera stops. */

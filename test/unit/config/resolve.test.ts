@@ -103,6 +103,26 @@ describe('presets', () => {
     expect(resolved.preset.name).toBe(preset);
     expect(names(resolved)).toContain('publish');
   });
+
+  test.each([
+    ['hydra', true],
+    ['roulette', true],
+    ['distinct', true],
+    ['stable', false],
+    ['staggered', false],
+  ])(
+    'shipped preset %s: the relays’ limit on introductions is %s, unless the operator says otherwise',
+    async (preset, on) => {
+      const limit = async (heads: object): Promise<unknown> => {
+        const value = { preset, master: { identity_key_path: '/key' }, heads };
+        const loaded = { file: '/conf/chimera.toml', directory: '/conf', value };
+        const { options } = await resolveConfig(loaded, { presets: shippedPresets, plugins: shippedPlugins });
+        return (options.get('heads/disposable') as { introduction_limit: unknown }).introduction_limit;
+      };
+      expect(await limit({ torrc: { HiddenServiceMaxStreams: '100' } })).toBe(on);
+      expect(await limit({ introduction_limit: !on })).toBe(!on);
+    },
+  );
 });
 
 test('options: the user’s over the preset’s over the plugin’s', async () => {

@@ -114,6 +114,19 @@ describe('set up', () => {
     expect(s.tor.conf.get('PublishHidServDescriptors')).toBe('1');
   });
 
+  test('the relays’ limit on introductions: off by default, on when asked for, and torrc’s word is the last', async () => {
+    const option = 'HiddenServiceEnableIntroDoSDefense';
+    const of = async (settings: object): Promise<string[]> => {
+      const s = await stage({ settings });
+      await s.start();
+      await s.clock.advance(10);
+      return s.tor.services.filter(([name]) => name === option).map(([, value]) => value);
+    };
+    expect(await of({})).toEqual([]);
+    expect(await of({ introduction_limit: true })).toEqual(['1']);
+    expect(await of({ introduction_limit: true, torrc: { [option]: '0' } })).toEqual(['0']);
+  });
+
   test('a proxy stands before the target: the virtual port leads there, with the options that it asks for', async () => {
     const s = await stage({ settings: { target: 8443, torrc: { HiddenServiceMaxStreams: '100' } } });
     const asked: string[][] = [];
