@@ -30,26 +30,23 @@ interface Door {
 async function findSocket({ config, socket }: NodeOptions): Promise<Door> {
   if (socket !== undefined) return { path: resolve(socket), howToStart: 'chimera run' };
   const loaded = await loadConfig(config, process.cwd());
+  if (loaded.file === undefined) {
+    throw new ChimeraError(
+      'CLI_USAGE',
+      'there is no configuration here, nor in /etc/chimera, that would say where the node’s socket is',
+      {
+        remedy:
+          'name the configuration with --config, or the socket with --socket; `chimera init` sets up a first node',
+      },
+    );
+  }
   const resolved = await resolveConfig(loaded, { presets, plugins });
   const options = (resolved.options.get('admin') ?? {}) as AdminOptions;
   const path = adminSocketPath(options, resolved.core.node.state_directory);
-  const file = loaded.file;
-  if (path !== undefined) {
-    const howToStart = file === undefined ? 'chimera run' : `chimera run --config ${file}`;
-    return { path: resolve(path), howToStart };
-  }
-  throw new ChimeraError(
-    'CLI_USAGE',
-    file === undefined
-      ? 'there is no configuration here, nor in /etc/chimera, that would say where the node’s socket is'
-      : `${file} sets no node.state_directory, so its node has no admin socket`,
-    {
-      remedy:
-        file === undefined
-          ? 'name the configuration with --config, or the socket with --socket; `chimera init` sets up a first node'
-          : 'set node.state_directory, or admin.socket, and start the node again',
-    },
-  );
+  if (path !== undefined) return { path: resolve(path), howToStart: `chimera run --config ${loaded.file}` };
+  throw new ChimeraError('CLI_USAGE', `${loaded.file} sets no node.state_directory, so its node has no admin socket`, {
+    remedy: 'set node.state_directory, or admin.socket, and start the node again',
+  });
 }
 
 /** Asks a running node; its progress goes to standard error. */

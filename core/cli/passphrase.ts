@@ -75,7 +75,11 @@ export async function needPassphrase(
 
 /** A new passphrase: asked twice on a terminal, and of some length. Rejects with CLI_USAGE. */
 export async function newPassphrase(context: CommandContext, descriptor: number | undefined): Promise<Uint8Array> {
-  const passphrase = await needPassphrase(context, 'New passphrase: ', descriptor);
+  const passphrase = await needPassphrase(
+    context,
+    `New passphrase, ${shortestPassphrase} characters or more: `,
+    descriptor,
+  );
   if (passphrase.length < shortestPassphrase) {
     passphrase.fill(0);
     throw new ChimeraError('CLI_USAGE', `a passphrase has at least ${shortestPassphrase} characters`, {

@@ -26,8 +26,8 @@ const seconds = (ms: number): number => Math.round(ms / 1_000);
 /** The last cycle, as the status shows it. Times are unix seconds. */
 function cycleSection(result: CycleResult | undefined): Json {
   if (result === undefined) return null;
-  const { number, outcome, why, reasons, startedAt, durationMs, epoch, introPoints, heads, confirmations, error } =
-    result;
+  const { number, outcome, why, reasons, startedAt, durationMs, epoch, sealed } = result;
+  const { introPoints, heads, confirmations, error } = result;
   const confirmed = confirmations.filter((one) => one.confirmed).length;
   return {
     number,
@@ -37,9 +37,10 @@ function cycleSection(result: CycleResult | undefined): Json {
     at: seconds(startedAt),
     durationMs: Math.round(durationMs),
     epoch,
-    introPoints,
+    // A cycle that ends before it seals has none, which is no fault: what is out there is under `published`.
+    introPoints: sealed === undefined ? null : introPoints,
     heads: heads.length,
-    confirmed: `${confirmed} of ${confirmations.length}`,
+    confirmed: confirmations.length === 0 ? null : `${confirmed} of ${confirmations.length}`,
     error: error === undefined ? null : error.message,
   };
 }

@@ -96,9 +96,14 @@ export const roulettePlugin = (wheel: StrategyDefinition<TurnOptions, null>): An
         run: async (args, say): Promise<Json> => {
           const { on, forSecs = settings.limit_secs } = args;
           const seconds = Number(forSecs);
-          if (typeof on !== 'boolean' || !Number.isInteger(seconds) || seconds < 1 || seconds > settings.limit_secs) {
-            throw new ChimeraError('ADMIN_COMMAND', 'panic takes on or off, and a number of seconds', {
-              remedy: `from 1 to ${settings.limit_secs}, the limit that roulette.limit_secs sets`,
+          if (typeof on !== 'boolean' || !Number.isInteger(seconds) || seconds < 1) {
+            throw new ChimeraError('ADMIN_COMMAND', 'panic takes on or off, and a whole number of seconds', {
+              remedy: 'use the command: chimera panic on --for 30m',
+            });
+          }
+          if (seconds > settings.limit_secs) {
+            throw new ChimeraError('ADMIN_COMMAND', `panic mode is not turned on for ${seconds} s at once`, {
+              remedy: `take ${settings.limit_secs} s (${Math.floor(settings.limit_secs / 60)}m) or less, or set roulette.limit_secs`,
             });
           }
           const now = clock.monotonic();

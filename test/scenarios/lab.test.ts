@@ -55,6 +55,7 @@ describe.concurrent('chimera lab', { timeout: 90_000 }, () => {
     const { code, out, err } = await lab([], 'nodes start');
     expect(out).not.toContain('Everything held.');
     expect(err).toContain('LAB_NOT_HELD');
+    expect(err).toContain('let it run to its end');
     expect(code).toBe(1);
   });
 });

@@ -64,7 +64,7 @@ export const registerImportOnionbalance: RegisterCommand = (program, context) =>
     .command('import-onionbalance')
     .summary('write a configuration from OnionBalance’s')
     .description(
-      'Reads an OnionBalance config.yaml (version 3 services) and writes Chimera’s configuration, preset standalone: one\n' +
+      'Reads an OnionBalance config.yaml (version 3 services) and writes Chimera’s configuration, preset standalone: one ' +
         'file for each service, since a node publishes one address. The backends stay as they are.',
     )
     .argument('<config.yaml>', 'OnionBalance’s configuration')

@@ -194,7 +194,7 @@ export const registerInit: RegisterCommand = (program, context) => {
       .command('init')
       .summary('set up the first node of a cluster')
       .description(
-        'Makes the service’s key (or takes one), the node’s key, the cluster’s secret and a configuration, and prints how to\n' +
+        'Makes the service’s key (or takes one), the node’s key, the cluster’s secret and a configuration, and prints how to ' +
           'start the node and how the next one joins. Nothing is written over; interrupted, it goes on where it ended.',
       )
       .argument('[directory]', 'where the node is to live', '.'),

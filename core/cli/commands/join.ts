@@ -108,7 +108,7 @@ export const registerJoin: RegisterCommand = (program, context) => {
       .command('join')
       .summary('make this machine a node of a cluster')
       .description(
-        'Knocks at the service’s address through tor, shows the invitation’s knowledge without sending it, and keeps what the\n' +
+        'Knocks at the service’s address through tor, shows the invitation’s knowledge without sending it, and keeps what the ' +
           'cluster gives: secrets, members, configuration. Asked again after an interruption, it goes on where it ended.',
       )
       .argument(

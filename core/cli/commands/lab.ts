@@ -3,6 +3,7 @@ import { InvalidArgumentError } from 'commander';
 import { resolve } from 'node:path';
 import kleur from 'kleur';
 import { plugins } from '../../../plugins/index.ts';
+import { loadStrategy } from '../../../plugins/strategy/index.ts';
 import { presetPlugins } from '../../config/preset.ts';
 import { presets } from '../../../presets/index.ts';
 import { runLab, type LabEvent } from '../../../test/kit/lab/story.ts';
@@ -83,7 +84,7 @@ export const registerLab: RegisterCommand = (program, { runtime, terminal }) => 
     .command('lab')
     .summary('rehearse a service on a Tor network of its own')
     .description(
-      'Starts a Tor network on loopback and a service with several nodes on it; a client verifies the descriptor, reaches\n' +
+      'Starts a Tor network on loopback and a service with several nodes on it; a client verifies the descriptor, reaches ' +
         'every head, and sees what happens when one dies. Exits 0 only if everything held.',
     )
     .option(
@@ -109,6 +110,8 @@ export const registerLab: RegisterCommand = (program, { runtime, terminal }) => 
     .addHelpText('after', '\nExamples:\n  chimera lab\n  chimera lab --tor real --for 60\n  chimera lab --panic')
     .action(async (options: LabCommandOptions) => {
       const preset = presetFor(options);
+      const strategy = options.strategy === undefined ? undefined : resolve(process.cwd(), options.strategy);
+      if (strategy !== undefined) await loadStrategy(strategy);
       const interrupt = new AbortController();
       // Not `once`: the network's own clean-up ends the process when nobody else listens any more.
       const stop = (): void => {
@@ -132,9 +135,7 @@ export const registerLab: RegisterCommand = (program, { runtime, terminal }) => 
           ...(options.panic === undefined
             ? {}
             : { panic: { turns: options.panic === true ? 3 : options.panic, turnMs: panicTurnMs } }),
-          ...(options.strategy === undefined
-            ? {}
-            : { settings: { strategy: { file: resolve(process.cwd(), options.strategy) } } }),
+          ...(strategy === undefined ? {} : { settings: { strategy: { file: strategy } } }),
           cluster: () => [memoryTransport(bus)],
           forMs: options.for * 1_000,
           signal: interrupt.signal,
@@ -145,9 +146,11 @@ export const registerLab: RegisterCommand = (program, { runtime, terminal }) => 
         if (options.json === true) terminal.write(`${JSON.stringify(report, null, 2)}\n`);
         else if (report.held) terminal.write(kleur.green('\nEverything held.\n'));
         if (!report.held) {
-          const claims = report.events.filter(({ held }) => held === false).map(({ text }) => text);
-          throw new ChimeraError('LAB_NOT_HELD', `not everything held: ${claims.join('; ') || 'nothing was checked'}`, {
-            remedy: 'run it again with --debug to see what happens inside',
+          const broken = report.events.filter(({ held }) => held === false);
+          const claims = broken.map(({ text }) => text).join('; ');
+          const known = broken.map(({ data }) => data?.remedy).find((remedy) => typeof remedy === 'string');
+          throw new ChimeraError('LAB_NOT_HELD', `not everything held: ${claims || 'nothing was checked'}`, {
+            remedy: known ?? 'run it again with --debug to see what happens inside',
           });
         }
       } finally {

@@ -90,7 +90,7 @@ export const registerMatrix: RegisterCommand = (program, context) => {
     .command('matrix')
     .summary('show which head is live when')
     .description(
-      'Asks the strategy of the configuration, or a named one, for a day of a calm cluster, and prints who is live in each hour,\n' +
+      'Asks the strategy of the configuration, or a named one, for a day of a calm cluster, and prints who is live in each hour, ' +
         'how many introduction points that shows, and what it costs. Nothing runs; the real plan depends on the service’s secret seed.',
     )
     .option('-c, --config <file>', 'the configuration whose strategy is shown (default: as for `run`)')

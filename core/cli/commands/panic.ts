@@ -55,7 +55,7 @@ export const registerPanic: RegisterCommand = (program, context) => {
       const { panic } = (await ask('status')) as { readonly panic?: PanicStatus };
       if (panic === undefined) {
         throw new ChimeraError('CLI_USAGE', 'this node has no panic mode: its preset has no plugin roulette', {
-          remedy: 'use preset = "roulette", or add the plugin, at every node',
+          remedy: 'give every node preset = "roulette": docs/guides/under-attack.md says how in a cluster',
         });
       }
       if (json) context.output.json({ ...panic });

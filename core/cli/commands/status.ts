@@ -20,7 +20,7 @@ export const registerStatus: RegisterCommand = (program, context) => {
       .command('status')
       .summary('show what a running node knows')
       .description(
-        'Shows who publishes and in which epoch, the members with state and silence, the heads, the last publish cycle with\n' +
+        'Shows who publishes and in which epoch, the members with state and silence, the heads, the last publish cycle with ' +
           'its reason, and what the fetch-back confirmed.',
       ),
   )

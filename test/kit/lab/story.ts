@@ -6,6 +6,7 @@
 import { presetPlugins } from '../../../core/config/preset.ts';
 import { resolveConfig } from '../../../core/config/index.ts';
 import { createNode } from '../../../core/cli/node.ts';
+import type { ChimeraError } from '../../../core/errors.ts';
 import { electionContract, type Engine, type TorClient } from '../../../core/engine/index.ts';
 import {
   addressOfKey,
@@ -49,11 +50,12 @@ export async function runLab(options: LabOptions): Promise<LabReport> {
   try {
     await lab.run();
   } catch (error) {
-    if (!signal.aborted) lab.check(false, `the story ended early: ${(error as Error).message}`);
+    const { message, remedy } = error as Partial<ChimeraError> & Error;
+    if (!signal.aborted) lab.check(false, `the story ended early: ${message}`, remedy === undefined ? {} : { remedy });
   } finally {
     await lab.stop();
   }
-  if (signal.aborted) lab.check(false, 'interrupted');
+  if (signal.aborted) lab.check(false, 'interrupted', { remedy: 'let it run to its end' });
   runtime.log.debug('lab over');
   return lab.report();
 }

@@ -71,6 +71,12 @@ test('the configuration names it', async () => {
   expect(resolved.options.get('strategy/file')).toEqual({ file: join(place, 'my-strategy.mjs') });
 });
 
+test('the lab says at once that there is no such strategy', async () => {
+  const run = await runCli(['lab', '--strategy', join(place, 'none.mjs')], { commands: [registerLab] });
+  expect([run.exitCode, run.out]).toEqual([2, '']);
+  expect(run.err).toContain('STRATEGY_FILE');
+});
+
 test('the lab runs it', { timeout: 120_000 }, async () => {
   const run = await runCli(['lab', ...commandIn('lab')], { commands: [registerLab] });
   // Half of the heads are live, and a client can reach no others: the lab says so. Everything before that holds.

@@ -128,6 +128,16 @@ describe('chimera status', () => {
     expect(err).toContain('node.state_directory');
   });
 
+  test('without a configuration it asks for one, and for nothing in it', async () => {
+    const here = process.cwd();
+    process.chdir(directory);
+    await rm(config);
+    const { exitCode, err } = await runCli(['status'], { commands }).finally(() => process.chdir(here));
+    expect(exitCode).toBe(2);
+    expect(err).toContain('there is no configuration here');
+    expect(err).toContain('--config');
+  });
+
   test('--socket names the socket itself', async () => {
     await node({ status: async () => ({}) });
     const { out } = await runCli(['status', '--socket', join(directory, 'state', 'admin.sock')], { commands });

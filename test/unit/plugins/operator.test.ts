@@ -106,6 +106,8 @@ describe('the status', () => {
       why: 'nothing new',
       at: 1_795_197_600,
       durationMs: 12,
+      introPoints: null,
+      confirmed: null,
     });
     expect(status('published')).toMatchObject({
       uploads: '1 of 1',

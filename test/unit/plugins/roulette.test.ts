@@ -91,7 +91,8 @@ describe('panic mode', () => {
     const run = (args: Record<string, Json>): Promise<Json> | undefined =>
       commands.get('panic')?.run(args, () => undefined, new AbortController().signal);
     await expect(run({ on: 'yes' })).rejects.toThrow('panic takes on or off');
-    await expect(run({ on: true, forSecs: 1e9 })).rejects.toThrow('panic takes on or off');
+    await expect(run({ on: true, forSecs: 1.5 })).rejects.toThrow('panic takes on or off');
+    await expect(run({ on: true, forSecs: 1e9 })).rejects.toThrow('panic mode is not turned on for 1000000000 s');
     await run({ on: true, forSecs: 3_600 });
     expect(told).toEqual([{ serial: 1, on: true, leftMs: 3_600_000 }]);
     const turns: string[][] = [];
