@@ -84,35 +84,52 @@ export function decoded<T>(bytes: Uint8Array, make: (reader: Reader) => T): T | 
   }
 }
 
-export class Writer {
-  readonly #parts: Uint8Array[] = [];
+const firstRoom = 256;
 
-  #number(length: number, write: (buffer: Buffer) => void): this {
-    const buffer = Buffer.alloc(length);
-    write(buffer);
-    this.#parts.push(buffer);
-    return this;
+export class Writer {
+  #bytes = Buffer.allocUnsafe(firstRoom);
+  #length = 0;
+
+  /** Room for so many bytes more; gives where they go. */
+  #room(length: number): number {
+    const at = this.#length;
+    this.#length += length;
+    if (this.#length > this.#bytes.length) {
+      const larger = Buffer.allocUnsafe(Math.max(this.#length, 2 * this.#bytes.length));
+      this.#bytes.copy(larger, 0, 0, at);
+      this.#bytes = larger;
+    }
+    return at;
   }
 
   bytes(bytes: Uint8Array): this {
-    this.#parts.push(bytes);
+    const at = this.#room(bytes.length);
+    this.#bytes.set(bytes, at);
     return this;
   }
 
   u8(value: number): this {
-    return this.#number(1, (buffer) => buffer.writeUInt8(value));
+    const at = this.#room(1);
+    this.#bytes.writeUInt8(value, at);
+    return this;
   }
 
   u16(value: number): this {
-    return this.#number(2, (buffer) => buffer.writeUInt16BE(value));
+    const at = this.#room(2);
+    this.#bytes.writeUInt16BE(value, at);
+    return this;
   }
 
   u32(value: number): this {
-    return this.#number(4, (buffer) => buffer.writeUInt32BE(value));
+    const at = this.#room(4);
+    this.#bytes.writeUInt32BE(value, at);
+    return this;
   }
 
   u48(value: number): this {
-    return this.#number(6, (buffer) => buffer.writeUIntBE(value, 0, 6));
+    const at = this.#room(6);
+    this.#bytes.writeUIntBE(value, at, 6);
+    return this;
   }
 
   text(text: string): this {
@@ -120,12 +137,14 @@ export class Writer {
   }
 
   fixed(text: string): this {
-    this.#parts.push(Buffer.from(text, 'latin1'));
+    const at = this.#room(text.length);
+    this.#bytes.write(text, at, 'latin1');
     return this;
   }
 
+  /** What was written; the writer is not used any more. */
   done(): Buffer {
-    return Buffer.concat(this.#parts);
+    return this.#bytes.subarray(0, this.#length);
   }
 }
 

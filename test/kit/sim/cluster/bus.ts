@@ -89,6 +89,11 @@ export class SimulatedBus {
     return this.down || this.#cuts.has(`${from}\n${to}`) || this.#held.has(from);
   }
 
+  /** True while every way is open. */
+  get whole(): boolean {
+    return !this.down && this.#cuts.size === 0 && this.#held.size === 0;
+  }
+
   /** Holds back what `name` sends, until released. */
   hold(name: string): void {
     if (!this.#held.has(name)) this.#held.set(name, []);

@@ -14,6 +14,9 @@ export interface Component {
 export function components(world: World): Component[] {
   const { bus } = world;
   const awake = world.awake();
+  // Those that stand still or have died were a part of it, too.
+  const sinceMs = Math.max(...world.nodes.map(({ changedAtMs }) => changedAtMs));
+  if (bus.whole) return awake.length === 0 ? [] : [{ nodes: awake, sinceMs }];
   const open = (a: SimulatedNode, b: SimulatedNode): boolean => !bus.isCut(a.id, b.id);
   const halves = new Set(awake.filter((a) => awake.some((b) => a !== b && open(a, b) !== open(b, a))));
   const left = new Set(awake);
@@ -30,9 +33,7 @@ export function components(world: World): Component[] {
       }
     }
     if (nodes.some((node) => halves.has(node))) continue;
-    // Those that stand still or have died were a part of it, too.
-    const since = Math.max(...world.nodes.map(({ changedAtMs }) => changedAtMs));
-    found.push({ nodes, sinceMs: since });
+    found.push({ nodes, sinceMs });
   }
   return found;
 }
