@@ -2,8 +2,8 @@
  * Remembers the highest revision counter used or seen for each blinded key, across restarts: an HSDir refuses what is not
  * higher, and a client that holds a higher one ignores what we publish (tor-spec: rend-spec-v3 [SERVICEUPLOAD]).
  */
-import { ChimeraError, messageOf } from '../errors.ts';
-import type { Store } from '../runtime/index.ts';
+import { ChimeraError } from '../errors.ts';
+import { readStateFile, writeStateFile, type Store } from '../runtime/index.ts';
 
 export interface RevisionMemory {
   lastSeen(blindedKey: Uint8Array): bigint | undefined;
@@ -62,16 +62,7 @@ function parse(path: string, bytes: Uint8Array): Map<string, bigint> {
 
 /** A memory in the file `path`: JSON, blinded key in hex → counter in decimal. Rejects with STATE_FILE when it is damaged. */
 export async function storedRevisions(store: Store, path: string): Promise<RevisionMemory> {
-  let bytes: Uint8Array | undefined;
-  try {
-    bytes = await store.read(path, largestFile);
-  } catch (error) {
-    throw new ChimeraError('STATE_FILE', `state file ${path} cannot be read: ${messageOf(error)}`, {
-      remedy:
-        'let the user that runs Chimera read and write node.state_directory; what is no file of Chimera’s must not lie there',
-      cause: error,
-    });
-  }
+  const bytes = await readStateFile(store, path, largestFile);
   const kept = bytes === undefined ? new Map<string, bigint>() : parse(path, bytes);
   return {
     lastSeen: (blindedKey) => kept.get(keyOf(blindedKey)),
@@ -82,14 +73,7 @@ export async function storedRevisions(store: Store, path: string): Promise<Revis
         null,
         1,
       );
-      try {
-        await store.write(path, `${text}\n`);
-      } catch (error) {
-        throw new ChimeraError('STATE_FILE', `state file ${path} cannot be written: ${messageOf(error)}`, {
-          remedy: 'make room on the disk and see that the directory is writable; nothing was published',
-          cause: error,
-        });
-      }
+      await writeStateFile(store, path, `${text}\n`, 'nothing was published');
     },
   };
 }

@@ -37,5 +37,6 @@ export * from './redis.ts';
 export * from './secret-input.ts';
 export * from './self.ts';
 export * from './socks.ts';
+export * from './state-file.ts';
 export * from './store.ts';
 export * from './workers.ts';

@@ -1,7 +1,7 @@
 /** The highest epoch ever seen, kept over restarts in `election.json`, with whose claim it was. */
 import * as v from 'valibot';
-import { ChimeraError, messageOf } from '../../core/errors.ts';
-import type { Clock, Log, Store } from '../../core/runtime/index.ts';
+import { ChimeraError } from '../../core/errors.ts';
+import { readStateFile, writeStateFile, type Clock, type Log, type Store } from '../../core/runtime/index.ts';
 import { largestEpoch } from './state.ts';
 
 export interface Term {
@@ -16,16 +16,7 @@ const file = v.strictObject({ highestEpoch: epoch, claimedBy: v.nullable(v.strin
 
 /** What was kept last; undefined when nothing was. Rejects with STATE_FILE. */
 async function readTerm(store: Store, path: string, node: string): Promise<Term | undefined> {
-  let bytes: Uint8Array | undefined;
-  try {
-    bytes = await store.read(path, largestFile);
-  } catch (error) {
-    throw new ChimeraError('STATE_FILE', `state file ${path} cannot be read: ${messageOf(error)}`, {
-      remedy:
-        'let the user that runs Chimera read and write node.state_directory; what is no file of Chimera’s must not lie there',
-      cause: error,
-    });
-  }
+  const bytes = await readStateFile(store, path, largestFile);
   if (bytes === undefined) return undefined;
   let value: unknown;
   try {
@@ -44,14 +35,7 @@ async function readTerm(store: Store, path: string, node: string): Promise<Term 
 
 async function writeTerm(store: Store, path: string, node: string, term: Term): Promise<void> {
   const text = JSON.stringify({ highestEpoch: term.highest, claimedBy: term.own ? node : null });
-  try {
-    await store.write(path, `${text}\n`);
-  } catch (error) {
-    throw new ChimeraError('STATE_FILE', `state file ${path} cannot be written: ${messageOf(error)}`, {
-      remedy: 'make room on the disk and see that the directory is writable; this node does not publish until then',
-      cause: error,
-    });
-  }
+  await writeStateFile(store, path, `${text}\n`, 'this node does not publish until then');
 }
 
 export interface TermMemory {

@@ -9,7 +9,7 @@
 import * as v from 'valibot';
 import { ChimeraError, messageOf } from '../../core/errors.ts';
 import { encodeBase32 } from '../../core/onion/bytes.ts';
-import type { Clock, Random, Store } from '../../core/runtime/index.ts';
+import { writeStateFile, type Clock, type Random, type Store } from '../../core/runtime/index.ts';
 import { idBytes } from './invitation.ts';
 
 export const maximumInvitations = 64;
@@ -80,14 +80,7 @@ export function createBook(options: {
       leftMs: Math.max(0, Math.round(endsAtMs - clock.monotonic())),
       boundTo: boundTo ?? null,
     }));
-    try {
-      await store.write(path, `${JSON.stringify({ version: 1, invitations })}\n`);
-    } catch (error) {
-      throw new ChimeraError('STATE_FILE', `state file ${path} cannot be written: ${messageOf(error)}`, {
-        remedy: 'make room on the disk and see that the directory is writable',
-        cause: error,
-      });
-    }
+    await writeStateFile(store, path, `${JSON.stringify({ version: 1, invitations })}\n`);
   };
 
   return {

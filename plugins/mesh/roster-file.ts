@@ -1,6 +1,5 @@
 /** The roster over restarts: `roster` in the state directory, the signed entries as they are. It holds no secret. */
-import { ChimeraError, messageOf } from '../../core/errors.ts';
-import type { Clock, Log, Store } from '../../core/runtime/index.ts';
+import { readStateFile, writeStateFile, type Clock, type Log, type Store } from '../../core/runtime/index.ts';
 import { maximumRosterBytes, rosterOf, type MemberRoster } from './roster.ts';
 
 const rosterPath = (stateDirectory: string): string => `${stateDirectory}/roster`;
@@ -8,15 +7,7 @@ const rosterPath = (stateDirectory: string): string => `${stateDirectory}/roster
 /** What was kept; undefined when nothing was. Rejects with STATE_FILE, or MESH_ROSTER when it is damaged. */
 export async function readRoster(store: Store, stateDirectory: string): Promise<MemberRoster | undefined> {
   const path = rosterPath(stateDirectory);
-  let bytes: Uint8Array | undefined;
-  try {
-    bytes = await store.read(path, maximumRosterBytes);
-  } catch (error) {
-    throw new ChimeraError('STATE_FILE', `state file ${path} cannot be read: ${messageOf(error)}`, {
-      remedy: 'let the user that runs Chimera read and write node.state_directory',
-      cause: error,
-    });
-  }
+  const bytes = await readStateFile(store, path, maximumRosterBytes);
   return bytes === undefined ? undefined : rosterOf(bytes, path);
 }
 
@@ -26,15 +17,7 @@ export async function readRoster(store: Store, stateDirectory: string): Promise<
  */
 export async function keepRoster(store: Store, stateDirectory: string, entries: Uint8Array): Promise<void> {
   rosterOf(entries, 'what was received');
-  const path = rosterPath(stateDirectory);
-  try {
-    await store.write(path, entries);
-  } catch (error) {
-    throw new ChimeraError('STATE_FILE', `state file ${path} cannot be written: ${messageOf(error)}`, {
-      remedy: 'make room on the disk and see that the directory is writable',
-      cause: error,
-    });
-  }
+  await writeStateFile(store, rosterPath(stateDirectory), entries);
 }
 
 /** Writes the roster after changes, one write at a time, and again after a while when it fails. */

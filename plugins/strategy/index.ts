@@ -11,9 +11,8 @@ import {
   type Host,
   type Json,
 } from '../../core/engine/index.ts';
-import { ChimeraError, messageOf } from '../../core/errors.ts';
 import { rotateStages, type RotationStrategy, type StrategyDefinition } from '../../core/pipeline/index.ts';
-import type { Timer } from '../../core/runtime/index.ts';
+import { writeStateFile, type Timer } from '../../core/runtime/index.ts';
 
 export { importDefault, loadStrategy } from './load.ts';
 
@@ -104,17 +103,6 @@ export function rotateBy(host: Host, name: string, strategyOf: () => RotationStr
     return decision.rotation;
   });
 
-  const keep = async (path: string, text: string): Promise<void> => {
-    try {
-      await store.write(path, `${text}\n`);
-    } catch (error) {
-      throw new ChimeraError('STATE_FILE', `state file ${path} cannot be written: ${messageOf(error)}`, {
-        remedy: 'make room on the disk and see that the directory is writable; a restart begins an older rotation',
-        cause: error,
-      });
-    }
-  };
-
   host.hooks.settled.tapPromise(name, async ({ outcome }) => {
     const strategy = strategyOf();
     if (strategy.restore === undefined || last === undefined) return;
@@ -123,7 +111,7 @@ export function rotateBy(host: Host, name: string, strategyOf: () => RotationStr
     if (text !== spread) host.want(meshContract)?.publish(recordKind, JSON.parse(text) as Json);
     spread = text;
     if (file === undefined || text === kept) return;
-    await keep(file, text);
+    await writeStateFile(store, file, `${text}\n`, 'a restart begins an older rotation');
     kept = text;
   });
 }

@@ -3,7 +3,7 @@
  * interface is this node's when its alias has this node's public key; any other of that name is left alone.
  */
 import { ChimeraError, messageOf } from '../../../core/errors.ts';
-import type { ChildProcess, Log, Store } from '../../../core/runtime/index.ts';
+import { writeStateFile, type ChildProcess, type Log, type Store } from '../../../core/runtime/index.ts';
 import { tunnelPrefixLength } from './address.ts';
 import { commandFailed, runCommand, startProgram, tryCommand, type CommandRuntime } from './commands.ts';
 
@@ -93,17 +93,6 @@ async function remembers(
   }
 }
 
-async function remember(store: Store, path: string, name: string): Promise<void> {
-  try {
-    await store.write(path, `${name}\n`);
-  } catch (error) {
-    throw new ChimeraError('STATE_FILE', `state file ${path} cannot be written: ${messageOf(error)}`, {
-      remedy: 'make room on the disk and see that the directory is writable',
-      cause: error,
-    });
-  }
-}
-
 /**
  * A wireguard-go that ends removes its socket by its path: it must be gone before another is at that path. One that was
  * killed leaves the socket, which harms nobody.
@@ -131,7 +120,7 @@ export async function openInterface(
   const { name, listenPort, address, privateKey, publicKey, statePath } = options;
   const { store, log } = runtime;
   await removeLeftover(runtime, options);
-  if (statePath !== undefined) await remember(store, statePath, name);
+  if (statePath !== undefined) await writeStateFile(store, statePath, `${name}\n`);
   let child: ChildProcess | undefined;
   let closed = false;
   const remove = async (): Promise<void> => {

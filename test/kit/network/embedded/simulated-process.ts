@@ -3,17 +3,17 @@
  * SIGSTOP (what falls due waits for SIGCONT) and killed (nothing of it happens any more).
  */
 import type { Clock, Timer } from '../../../../core/runtime/index.ts';
+import { ProcessTimers } from '../../sim/process-timers.ts';
 
 export class SimulatedProcess {
-  readonly #clock: Clock;
-  readonly #timers = new Set<Timer>();
+  readonly #timers: ProcessTimers;
   readonly #atEnd = new Set<() => void>();
   #frozen = false;
   #ended = false;
   #waiting: (() => void)[] = [];
 
   constructor(clock: Clock) {
-    this.#clock = clock;
+    this.#timers = new ProcessTimers(clock, (work) => this.run(work));
   }
 
   get ended(): boolean {
@@ -33,21 +33,7 @@ export class SimulatedProcess {
 
   after(delayMs: number, work: () => void): Timer {
     if (this.#ended) return { cancel: () => undefined };
-    let cancelled = false;
-    const timer = this.#clock.after(delayMs, () => {
-      this.#timers.delete(timer);
-      this.run(() => {
-        if (!cancelled) work();
-      });
-    });
-    this.#timers.add(timer);
-    return {
-      cancel: () => {
-        cancelled = true;
-        this.#timers.delete(timer);
-        timer.cancel();
-      },
-    };
+    return this.#timers.after(delayMs, work);
   }
 
   /** Called once when the process ends, in order of registration. Returns the unsubscriber. */
@@ -69,8 +55,7 @@ export class SimulatedProcess {
     if (this.#ended) return;
     this.#ended = true;
     this.#waiting = [];
-    for (const timer of this.#timers) timer.cancel();
-    this.#timers.clear();
+    this.#timers.cancelAll();
     for (const release of this.#atEnd) release();
     this.#atEnd.clear();
   }

@@ -11,9 +11,9 @@ import {
   type Random,
   type Runtime,
   type Store,
-  type Timer,
 } from '../../../../core/runtime/index.ts';
 import type { MemoryNet } from '../memory-net.ts';
+import { ProcessTimers } from '../process-timers.ts';
 
 /** What outlives a daemon: its machine. */
 export interface Machine {
@@ -36,7 +36,7 @@ export class Life {
   readonly #base: Clock;
   readonly #net: MemoryNet;
   readonly #host: string;
-  readonly #timers = new Set<Timer>();
+  readonly #timers: ProcessTimers;
   #waiting: (() => void)[] = [];
   #state: 'up' | 'paused' | 'dead' = 'up';
   /** When it stood still last, of the world's clock. */
@@ -55,7 +55,9 @@ export class Life {
     this.#base = clock;
     this.#net = net;
     this.#host = machine.name;
-    const after: Clock['after'] = (delayMs, run) => this.#after(delayMs, run);
+    this.#timers = new ProcessTimers(clock, (work) => this.run(work));
+    const after: Clock['after'] = (delayMs, run) =>
+      this.#state === 'dead' ? { cancel: () => undefined } : this.#timers.after(delayMs, run);
     this.runtime = {
       clock: {
         now: () => Math.floor(clock.now() + machine.wallOffsetMs),
@@ -109,28 +111,8 @@ export class Life {
     if (this.#state === 'paused') this.#net.resume(this.#host);
     this.#state = 'dead';
     this.#waiting = [];
-    for (const timer of this.#timers) timer.cancel();
-    this.#timers.clear();
+    this.#timers.cancelAll();
     this.#net.fail(this.#host);
-  }
-
-  #after(delayMs: number, run: () => void): Timer {
-    if (this.#state === 'dead') return { cancel: () => undefined };
-    let cancelled = false;
-    const timer = this.#base.after(delayMs, () => {
-      this.#timers.delete(timer);
-      this.run(() => {
-        if (!cancelled) run();
-      });
-    });
-    this.#timers.add(timer);
-    return {
-      cancel: () => {
-        cancelled = true;
-        this.#timers.delete(timer);
-        timer.cancel();
-      },
-    };
   }
 
   #guarded(store: Store): Store {
