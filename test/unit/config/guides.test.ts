@@ -17,18 +17,18 @@ const made = configText('chimera init', placeOf('/etc/chimera'), { node: 'abcd' 
   virtualPort: 80,
 });
 
-/** The names of the plugins that a node of a cluster has with the snippet `name`. */
-async function pluginsWith(name: string): Promise<string[]> {
-  const [, snippet = ''] = new RegExp(`^\`\`\`toml ${name}\n([^\`]+)`, 'm').exec(guide) ?? [];
-  const value = { ...parse(made), ...parse(snippet) };
-  const loaded = { file: '/etc/chimera/chimera.toml', directory: '/etc/chimera', value };
-  const resolved = await resolveConfig(loaded, { presets, plugins });
-  return orderPlugins(resolved.plugins).map((plugin) => plugin.name);
-}
+const [, snippet = ''] = /^```toml\n([^`]+)/m.exec(guide) ?? [];
 
 test.each([
-  ['hydra', ['mesh', 'signer/vault', 'join', 'siege', 'hydra', 'ghost', 'strategy/stable']],
-  ['roulette', ['mesh', 'signer/vault', 'join', 'siege', 'hydra', 'ghost', 'roulette', 'election/time-hash']],
-])('a cluster goes over to %s', async (name, wanted) => {
-  expect(await pluginsWith(name)).toEqual(expect.arrayContaining(wanted));
+  ['hydra', ['siege', 'hydra', 'ghost', 'strategy/stable']],
+  ['roulette', ['siege', 'hydra', 'ghost', 'roulette', 'election/time-hash']],
+  ['distinct', ['strategy/distinct', 'merge/distinct']],
+  ['staggered', ['strategy/staggered', 'merge/stacked']],
+])('a cluster goes over to %s', async (preset, wanted) => {
+  expect(snippet).toContain(`"${preset}"`);
+  const value = { ...parse(made), ...parse(snippet), preset };
+  const loaded = { file: '/etc/chimera/chimera.toml', directory: '/etc/chimera', value };
+  const { plugins: names } = await resolveConfig(loaded, { presets, plugins });
+  const all = orderPlugins(names).map(({ name }) => name);
+  expect(all).toEqual(expect.arrayContaining(['identity', 'mesh', 'signer/vault', 'join', ...wanted]));
 });
