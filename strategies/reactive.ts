@@ -54,7 +54,7 @@ export function reactive({ floor_points, calm_secs }: ReactiveOptions): Rotation
           live: live.flatMap(({ candidates }) => candidates.map(({ id }) => id)),
           why:
             spare.length === 0
-              ? `all ${heads.length} heads are live`
+              ? 'all heads are live'
               : `${spare.map(({ head }) => head).join(', ')} out, besieged; ${live.length} of ${heads.length} heads are live`,
         },
         state,

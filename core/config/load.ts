@@ -27,13 +27,18 @@ const json: Loader = (_path, text) => {
   }
 };
 
-const typescript: Loader = async (path) => {
+/** Not the library's, which after a failed import reports what a `require` of the same file has to complain of. */
+const module: Loader = async (path) => {
+  return ((await import(pathToFileURL(path).href)) as { default: unknown }).default;
+};
+
+const typescript: Loader = async (path, text) => {
   if (!(process.features as { typescript?: unknown }).typescript) {
     throw new ChimeraError('CONFIG_UNREADABLE', `${path}: this node (${process.version}) cannot read TypeScript`, {
       remedy: 'write the file as .mjs, .toml or .yaml, or run a node that strips types (22.18 or later)',
     });
   }
-  return ((await import(pathToFileURL(path).href)) as { default: unknown }).default;
+  return module(path, text) as unknown;
 };
 
 const endings = ['.toml', '.yaml', '.yml', '.json', '.js', '.mjs', '.ts'];
@@ -60,13 +65,21 @@ function complaint(error: unknown): string {
 
 function unreadable(file: string, error: unknown): ChimeraError {
   if (error instanceof ChimeraError) return error;
-  const missing = (error as NodeJS.ErrnoException).code === 'ENOENT';
+  const { code, syscall } = error as NodeJS.ErrnoException;
+  const missing = code === 'ENOENT' && syscall !== undefined;
   return new ChimeraError('CONFIG_UNREADABLE', `${file}: ${missing ? 'no such file' : complaint(error)}`, {
-    remedy: missing
-      ? 'give the path of an existing file with --config'
-      : 'correct the syntax at the place named; the ending of the file name says which syntax is expected',
+    remedy: remedyFor(file, error, missing),
     cause: error,
   });
+}
+
+function remedyFor(file: string, error: unknown, missing: boolean): string {
+  if (missing) return 'give the path of an existing file with --config';
+  if ((error as NodeJS.ErrnoException).syscall !== undefined) {
+    return 'name a file, not a directory, that the user who runs Chimera may read';
+  }
+  if (/\.m?[jt]s$/.test(file)) return `correct the module: node --check ${file} shows where its syntax is wrong`;
+  return 'correct the syntax at the place named; the ending of the file name says which syntax is expected';
 }
 
 function loadedFrom(file: string, found: CosmiconfigResult): LoadedConfig {
@@ -89,7 +102,7 @@ export async function loadConfig(path: string | undefined, directory: string): P
     // The directory itself, none above it.
     searchStrategy: 'none',
     cache: false,
-    loaders: { '.toml': toml, '.json': json, '.ts': typescript },
+    loaders: { '.toml': toml, '.json': json, '.js': module, '.mjs': module, '.ts': typescript },
   });
   if (path !== undefined) {
     const file = resolve(directory, path);

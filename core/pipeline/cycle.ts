@@ -279,7 +279,7 @@ export async function runCycle(
     const complete = confirmations !== undefined && missing === 0 && accepted === uploads.length;
     remember(complete);
     const outcome: CycleOutcome = complete ? 'published' : 'unconfirmed';
-    const counts = `${introPoints.size} introduction points of ${leading.length} heads`;
+    const counts = `${introPoints.size} introduction points of ${leading.length} ${leading.length === 1 ? 'head' : 'heads'}`;
     const taken = `taken by ${accepted} of ${uploads.length} HSDirs`;
     const back =
       confirmations === undefined

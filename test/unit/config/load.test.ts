@@ -95,9 +95,20 @@ test('a syntax error in a file that was found names that file', async () => {
   });
 });
 
+test('what is there and cannot be read is no fault of syntax', async () => {
+  const directory = await directoryWith({});
+  await mkdir(join(directory, 'chimera.toml'));
+  const error: unknown = await loadConfig('chimera.toml', directory).catch((caught: unknown) => caught);
+  expect(error).toMatchObject({ code: 'CONFIG_UNREADABLE', message: expect.stringContaining('EISDIR') as string });
+  expect((error as Error & { remedy: string }).remedy).toContain('may read');
+});
+
 test('a module that throws, and one without a default export', async () => {
   const thrown = await unreadable({ 'a.mjs': 'throw new Error("on purpose")' }, 'a.mjs');
   expect(thrown.error).toMatchObject({ code: 'CONFIG_UNREADABLE', message: `${thrown.file}: on purpose` });
+  const broken = await unreadable({ 'c.mjs': 'export default {' }, 'c.mjs');
+  expect(broken.error.message).not.toContain('require');
+  expect(broken.error.remedy).toContain(`node --check ${broken.file}`);
   const bare = await unreadable({ 'b.mjs': 'export const preset = "stable"' }, 'b.mjs');
   expect(bare.error).toMatchObject({
     code: 'CONFIG_UNREADABLE',
