@@ -1,4 +1,4 @@
-/** The snippets of docs/guides/under-attack.md over the configuration that `chimera init` writes: what a node starts with. */
+/** The configuration snippets of the guides over the configuration that `chimera init` writes: what a node starts with. */
 import { readFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { parse } from 'smol-toml';
@@ -9,26 +9,62 @@ import { orderPlugins, type NodeIdentity } from '../../../core/engine/index.ts';
 import { plugins } from '../../../plugins/index.ts';
 import { presets } from '../../../presets/index.ts';
 
-const guide = await readFile(resolve(import.meta.dirname, '../../../docs/guides/under-attack.md'), 'utf8');
-const vault = ['[vault]', 'onion_address = "q7yb4tpajt3nueyz5njldpz4qabz3goppud5aa5rfznercrody5so5qd.onion"'];
+/** The TOML blocks of a guide, in order. */
+async function snippetsOf(guide: string): Promise<string[]> {
+  const text = await readFile(resolve(import.meta.dirname, `../../../docs/guides/${guide}.md`), 'utf8');
+  return [...text.matchAll(/^```toml\n([^`]+)/gm)].map(([, snippet = '']) => snippet.replace('….onion', address));
+}
+const address = 'q7yb4tpajt3nueyz5njldpz4qabz3goppud5aa5rfznercrody5so5qd.onion';
+const vault = ['[vault]', `onion_address = "${address}"`];
 const made = configText('chimera init', placeOf('/etc/chimera'), { node: 'abcd' } as NodeIdentity, vault, {
   tor: { host: '127.0.0.1', port: 9051 },
   target: '127.0.0.1:8080',
   virtualPort: 80,
 });
 
-const [, snippet = ''] = /^```toml\n([^`]+)/m.exec(guide) ?? [];
+/** The plugins of a node whose configuration has `changes` (undefined: without that table); rejects or throws when it would not start with them. */
+async function pluginsWith(changes: Readonly<Record<string, unknown>>): Promise<string[]> {
+  const all = Object.entries({ ...parse(made), ...changes });
+  const value = Object.fromEntries(all.filter(([, table]) => table !== undefined));
+  const loaded = { file: '/etc/chimera/chimera.toml', directory: '/etc/chimera', value };
+  const resolved = await resolveConfig(loaded, { presets, plugins });
+  return orderPlugins(resolved.plugins).map(({ name }) => name);
+}
 
 test.each([
   ['hydra', ['siege', 'hydra', 'ghost', 'strategy/stable']],
   ['roulette', ['siege', 'hydra', 'ghost', 'roulette', 'election/time-hash']],
   ['distinct', ['strategy/distinct', 'merge/distinct']],
   ['staggered', ['strategy/staggered', 'merge/stacked']],
-])('a cluster goes over to %s', async (preset, wanted) => {
+])('under attack: a cluster goes over to %s', async (preset, wanted) => {
+  const [snippet = ''] = await snippetsOf('under-attack');
   expect(snippet).toContain(`"${preset}"`);
-  const value = { ...parse(made), ...parse(snippet), preset };
-  const loaded = { file: '/etc/chimera/chimera.toml', directory: '/etc/chimera', value };
-  const { plugins: names } = await resolveConfig(loaded, { presets, plugins });
-  const all = orderPlugins(names).map(({ name }) => name);
+  const all = await pluginsWith({ ...parse(snippet), preset });
   expect(all).toEqual(expect.arrayContaining(['identity', 'mesh', 'signer/vault', 'join', ...wanted]));
+});
+
+test('transports: each snippet is a change to the preset `cluster`', async () => {
+  const found = await Promise.all(
+    (await snippetsOf('transports')).map(async (snippet) => {
+      const changes = parse(snippet);
+      const withoutUdp = snippet.includes('remove = ["transport/udp"] # and its table [udp]');
+      const all = await pluginsWith(withoutUdp ? { ...changes, udp: undefined } : changes);
+      return all.filter((name) => name.startsWith('transport/'));
+    }),
+  );
+  expect(found).toEqual([
+    ['transport/udp'],
+    ['transport/wireguard'],
+    ['transport/redis'],
+    ['transport/udp', 'transport/redis'],
+  ]);
+});
+
+test('the vault, in place of the key file, in any preset', async () => {
+  const snippets = await snippetsOf('vault');
+  expect(snippets).toHaveLength(2);
+  for (const snippet of snippets) {
+    const all = await pluginsWith({ ...parse(snippet), preset: 'stable', udp: undefined });
+    expect(all).toContain('signer/vault');
+  }
 });
