@@ -26,6 +26,8 @@ const watchMs = 200;
 /** How long an asked ping may be answered, and so counts as an echo. */
 const nonceLifeMs = 10_000;
 const maximumNonces = 1_024;
+/** A node that is missed for so long may have lost its session. */
+const lostMs = 5_000;
 /** A helper that heard the node so lately answers without asking itself. */
 const freshMs = 600;
 
@@ -168,10 +170,23 @@ export class Prober {
     if (missing.length > 0 && this.#random.int(lonely) === 0) {
       const node = missing[this.#random.int(missing.length)] as string;
       this.ping(node);
+      this.#renewLost(node);
     }
     // A small cluster can afford to look more often.
     const intervalMs = Math.min(1, 0.54 + 0.046 * this.#host.size()) * this.#settings.probeIntervalMs;
     this.#tickTimer = this.#clock.after(jittered(this.#random, intervalMs, 0.1), () => this.#tick());
+  }
+
+  /**
+   * Each of two may hold a session that the other has lost to a copy of it: neither hears a ping of the other's, and both take
+   * each other for dead. Another session is opened now and then.
+   */
+  #renewLost(node: string): void {
+    const now = this.#clock.monotonic();
+    const sinceMs = Math.max(this.#host.heardAtMs(node), this.#watched.get(node) ?? -Infinity);
+    if (now - sinceMs < lostMs) return;
+    this.#watched.set(node, now);
+    this.#host.renew(node);
   }
 
   /** Leaders that are late, and suspects: asked again and again until they are heard. */

@@ -18,6 +18,8 @@ export interface BusFaults {
   delayMs: number;
 }
 
+type Receive = (from: string, bytes: Uint8Array) => void;
+
 export const maximumDatagram = 1_232;
 const scheme = 'memory:';
 export const endpointOf = (name: string): string => `${scheme}${name}`;
@@ -35,7 +37,7 @@ export class SimulatedBus {
   down = false;
   readonly #clock: Clock;
   readonly #random: Random;
-  readonly #receivers = new Map<string, (from: string, bytes: Uint8Array) => void>();
+  readonly #receivers = new Map<string, Set<Receive>>();
   readonly #cuts = new Map<string, number>();
   readonly #held = new Map<string, Datagram[]>();
 
@@ -46,20 +48,12 @@ export class SimulatedBus {
   }
 
   /** `name` hears what is sent to it from now on. Two may have one name (a clone): both hear it. */
-  join(name: string, receive: (from: string, bytes: Uint8Array) => void): () => void {
-    const before = this.#receivers.get(name);
-    const both =
-      before === undefined
-        ? receive
-        : (from: string, bytes: Uint8Array): void => {
-            before(from, bytes.slice());
-            receive(from, bytes);
-          };
-    this.#receivers.set(name, both);
+  join(name: string, receive: Receive): () => void {
+    const both = this.#receivers.get(name) ?? new Set<Receive>();
+    this.#receivers.set(name, both.add(receive));
     return () => {
-      if (this.#receivers.get(name) !== both) return;
-      if (before === undefined) this.#receivers.delete(name);
-      else this.#receivers.set(name, before);
+      both.delete(receive);
+      if (both.size === 0 && this.#receivers.get(name) === both) this.#receivers.delete(name);
     };
   }
 
@@ -107,7 +101,7 @@ export class SimulatedBus {
 
   /** Delivers a datagram that nobody of the cluster has sent. */
   inject({ from, to, bytes }: Datagram): void {
-    this.#receivers.get(to)?.(endpointOf(from), bytes.slice());
+    this.#hand(from, to, bytes);
   }
 
   #carry(datagram: Datagram): void {
@@ -133,9 +127,14 @@ export class SimulatedBus {
   #arrive(datagram: Datagram): void {
     const { from, to, bytes } = datagram;
     if (this.down || this.#cuts.has(`${from}\n${to}`)) return;
-    const receive = this.#receivers.get(to);
-    if (receive === undefined) return;
-    receive(endpointOf(from), bytes.slice());
+    if (!this.#hand(from, to, bytes)) return;
     if (this.arrived.push(datagram) > remembered) this.arrived.splice(0, remembered / 2);
+  }
+
+  /** False when nobody of that name is there. */
+  #hand(from: string, to: string, bytes: Uint8Array): boolean {
+    const receivers = this.#receivers.get(to);
+    for (const receive of [...(receivers ?? [])]) receive(endpointOf(from), bytes.slice());
+    return receivers !== undefined;
   }
 }

@@ -37,6 +37,7 @@ export class Life {
   readonly #net: MemoryNet;
   readonly #host: string;
   readonly #timers: ProcessTimers;
+  readonly #atEnd: (() => void)[] = [];
   #waiting: (() => void)[] = [];
   #state: 'up' | 'paused' | 'dead' = 'up';
   /** When it stood still last, of the world's clock. */
@@ -106,6 +107,11 @@ export class Life {
     this.#base.after(0, () => this.#net.resume(this.#host));
   }
 
+  /** Called when it is killed. */
+  atEnd(work: () => void): void {
+    this.#atEnd.push(work);
+  }
+
   kill(): void {
     if (this.#state === 'dead') return;
     if (this.#state === 'paused') this.#net.resume(this.#host);
@@ -113,6 +119,7 @@ export class Life {
     this.#waiting = [];
     this.#timers.cancelAll();
     this.#net.fail(this.#host);
+    for (const work of this.#atEnd.splice(0)) work();
   }
 
   #guarded(store: Store): Store {

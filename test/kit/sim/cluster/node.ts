@@ -96,6 +96,7 @@ export function busTransport(bus: SimulatedBus, life: Life, name: string): AnyPl
         },
       });
       host.defer(leave);
+      life.atEnd(leave);
     },
   });
 }
