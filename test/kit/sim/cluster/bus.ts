@@ -134,7 +134,7 @@ export class SimulatedBus {
   /** False when nobody of that name is there. */
   #hand(from: string, to: string, bytes: Uint8Array): boolean {
     const receivers = this.#receivers.get(to);
-    for (const receive of [...(receivers ?? [])]) receive(endpointOf(from), bytes.slice());
+    for (const receive of receivers ?? []) receive(endpointOf(from), bytes.slice());
     return receivers !== undefined;
   }
 }
