@@ -41,6 +41,15 @@ const typescript: Loader = async (path, text) => {
   return module(path, text) as unknown;
 };
 
+/** Why a module of the operator's own could not be imported, for people. */
+export function importComplaint(error: unknown): string {
+  const { code } = error as NodeJS.ErrnoException;
+  if (code === 'ERR_UNKNOWN_FILE_EXTENSION' && messageOf(error).includes('.ts"')) {
+    return `this node (${process.version}) cannot read TypeScript: compile it to .mjs, or run node 22.18 or later`;
+  }
+  return messageOf(error).split(' imported from ')[0] ?? '';
+}
+
 const endings = ['.toml', '.yaml', '.yml', '.json', '.js', '.mjs', '.ts'];
 const names = endings.map((ending) => `chimera${ending}`);
 

@@ -3,9 +3,9 @@ import { resolve as resolvePath } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import * as v from 'valibot';
 import type { AnyPlugin } from '../engine/index.ts';
-import { ChimeraError, messageOf } from '../errors.ts';
+import { ChimeraError } from '../errors.ts';
 import { checkConfig, nearest } from './check.ts';
-import type { LoadedConfig } from './load.ts';
+import { importComplaint, type LoadedConfig } from './load.ts';
 import { presetDefaults, presetPlugins, type Preset } from './preset.ts';
 import { coreSections, type CoreConfig } from './schema.ts';
 
@@ -46,8 +46,7 @@ async function importPlugin(path: string, directory: string, shipped: Shipped): 
   try {
     module = (await import(pathToFileURL(file).href)) as typeof module;
   } catch (error) {
-    const [why] = messageOf(error).split(' imported from ');
-    throw new ChimeraError('CONFIG_INVALID', `plugins.add: ${file} cannot be loaded: ${why}`, {
+    throw new ChimeraError('CONFIG_INVALID', `plugins.add: ${file} cannot be loaded: ${importComplaint(error)}`, {
       remedy: `name a shipped plugin (${[...shipped.plugins.keys()].join(', ')}), or a JavaScript module whose default export is a plugin; paths start at the configuration file`,
       cause: error,
     });

@@ -1,5 +1,6 @@
 /** A strategy from a file of the operator's: imported, checked, and tried on a small cluster before it may decide anything. */
 import { pathToFileURL } from 'node:url';
+import { importComplaint } from '../../core/config/load.ts';
 import { ChimeraError, messageOf } from '../../core/errors.ts';
 import { modelView, type RotationStrategy } from '../../core/pipeline/index.ts';
 import { derivedRandom } from '../../core/runtime/index.ts';
@@ -50,8 +51,7 @@ export async function importDefault(
     const exported = ((await import(pathToFileURL(file).href)) as { default?: unknown }).default;
     return typeof exported === 'function' ? (exported as (options: unknown) => unknown)(options) : exported;
   } catch (error) {
-    const [why] = messageOf(error).split(' imported from ');
-    throw bad(file, `cannot be loaded: ${why}`, error);
+    throw bad(file, `cannot be loaded: ${importComplaint(error)}`, error);
   }
 }
 

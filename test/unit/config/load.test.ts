@@ -1,7 +1,7 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { loadConfig } from '../../../core/config/index.ts';
+import { importComplaint, loadConfig } from '../../../core/config/index.ts';
 import { directoryWith } from './support.ts';
 
 const value = { preset: 'stable', heads: { virtual_port: 80, controls: ['127.0.0.1:9051'] } };
@@ -127,6 +127,14 @@ test.skipIf((process.features as { typescript?: unknown }).typescript)(
     expect(error.remedy).toContain('.mjs');
   },
 );
+
+test('what cannot be imported: TypeScript is named as such, and nobody is told who imported it', () => {
+  const unknown = Object.assign(new Error('Unknown file extension ".ts" for /a.ts'), {
+    code: 'ERR_UNKNOWN_FILE_EXTENSION',
+  });
+  expect(importComplaint(unknown)).toContain(`this node (${process.version}) cannot read TypeScript`);
+  expect(importComplaint(new Error('Cannot find module /a imported from /b'))).toBe('Cannot find module /a');
+});
 
 test('an ending that no syntax has', async () => {
   const { error } = await unreadable({ 'torrc.ini': 'x=1' }, 'torrc.ini');
