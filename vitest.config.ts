@@ -1,13 +1,24 @@
 import { defineConfig } from 'vitest/config';
 
+const isolated = 'test/**/*.isolated.test.ts';
 // Real-component suites live in test/real and are run by their own script: they need Debian packages and minutes.
+const elsewhere = ['test/real/**', 'node_modules/**', 'dist/**'];
+
 export default defineConfig({
   test: {
-    include: ['test/**/*.test.ts'],
-    exclude: ['test/real/**', 'node_modules/**', 'dist/**'],
-    testTimeout: 30_000,
+    // For tests that hang: a shared machine may stand still for half a minute.
+    testTimeout: 120_000,
     pool: 'forks',
     // Half of the time is spent waiting: a core for the runner itself would stand idle.
     maxWorkers: '100%',
+    projects: [
+      // Files share a process and its modules: to load them anew for each file costs more than most files do.
+      {
+        extends: true,
+        test: { name: 'suite', include: ['test/**/*.test.ts'], exclude: [...elsewhere, isolated], isolate: false },
+      },
+      // But those that put something in the place of a module.
+      { extends: true, test: { name: 'isolated', include: [isolated], exclude: elsewhere } },
+    ],
   },
 });

@@ -1,7 +1,7 @@
 /**
  * What the door's answers tell by their time, with a stopwatch: once at the work itself, once through the proxy on real
  * sockets. Requests of two kinds come in random turn; each search is first shown to find a leak that was planted.
- * test/unit/join/same-work.test.ts counts the work instead, and needs no quiet machine.
+ * test/unit/join/same-work.isolated.test.ts counts the work instead, and needs no quiet machine.
  */
 import { afterEach, describe, expect, test } from 'vitest';
 import * as v from 'valibot';
