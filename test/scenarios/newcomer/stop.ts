@@ -2,6 +2,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import type { Running } from './command.ts';
+import { onFreeMachine } from './free-machine.ts';
 import {
   addTor,
   blindedKeysOf,
@@ -65,21 +66,23 @@ export function describeStop(world: World): void {
         (signal) => [name, signal, moment, jitterMs] as const,
       );
     });
-    test.for(cases)('%s, %s', async ([_name, signal, moment, jitterMs]) => {
-      const { tor, mine } = await torInUse(world);
-      const master = makeMaster(world);
-      const node = runNode(world, tablesFor(tor.control, master));
-      await moment(node, world, master);
-      await upTo(jitterMs);
-      const { code, err, tookMs } = await stopped(node, signal);
-      // Before the first line of the program runs, the signal ends the process by itself, and nothing has been done.
-      expect({ code: err === '' && code > 128 ? 0 : code, err }).toMatchObject({ code: 0 });
-      expect(tookMs).toBeLessThan(stopLimitMs);
-      expect(await servicesOf(tor)).toEqual([mine]);
-      expect(existsSync(`${mine}/hostname`)).toBe(true);
-      expect(existsSync(`${tor.dataDirectory}/chimera`)).toBe(false);
-      expect(node.lines().filter(({ level }) => level === 'error')).toEqual([]);
-    });
+    test.for(cases)('%s, %s', ([_name, signal, moment, jitterMs]) =>
+      onFreeMachine(async () => {
+        const { tor, mine } = await torInUse(world);
+        const master = makeMaster(world);
+        const node = runNode(world, tablesFor(tor.control, master));
+        await moment(node, world, master);
+        await upTo(jitterMs);
+        const { code, err, tookMs } = await stopped(node, signal);
+        // Before the first line of the program runs, the signal ends the process by itself, and nothing has been done.
+        expect({ code: err === '' && code > 128 ? 0 : code, err }).toMatchObject({ code: 0 });
+        expect(tookMs).toBeLessThan(stopLimitMs);
+        expect(await servicesOf(tor)).toEqual([mine]);
+        expect(existsSync(`${mine}/hostname`)).toBe(true);
+        expect(existsSync(`${tor.dataDirectory}/chimera`)).toBe(false);
+        expect(node.lines().filter(({ level }) => level === 'error')).toEqual([]);
+      }),
+    );
   });
 
   describe('and after it', () => {
@@ -134,20 +137,21 @@ export function describeStop(world: World): void {
       expect((await stopped(node)).code).toBe(130);
     });
 
-    test('the heads of several tors go too, though one of them hangs', async () => {
-      const tors = [await torInUse(world), await torInUse(world), await torInUse(world)];
-      const [first, second, third] = tors as [(typeof tors)[0], (typeof tors)[0], (typeof tors)[0]];
-      const controls = tors.map(({ tor }) => tor.control as { host: string; port: number });
-      const heads = { controls: controls.map(({ host, port }) => `${host}:${port}`) };
-      const node = runNode(world, tablesFor(first.tor.control, makeMaster(world), { heads }));
-      await node.line((line) => published(line) && (line.heads as string[]).length === 3);
-      await second.tor.kill('SIGSTOP');
-      const { code, tookMs } = await stopped(node);
-      expect(code).toBe(0);
-      expect(tookMs).toBeLessThan(stopLimitMs);
-      expect(await servicesOf(first.tor)).toEqual([first.mine]);
-      expect(await servicesOf(third.tor)).toEqual([third.mine]);
-      expect(tors.map(({ tor }) => existsSync(`${tor.dataDirectory}/chimera`))).toEqual([false, false, false]);
-    });
+    test('the heads of several tors go too, though one of them hangs', () =>
+      onFreeMachine(async () => {
+        const tors = [await torInUse(world), await torInUse(world), await torInUse(world)];
+        const [first, second, third] = tors as [(typeof tors)[0], (typeof tors)[0], (typeof tors)[0]];
+        const controls = tors.map(({ tor }) => tor.control as { host: string; port: number });
+        const heads = { controls: controls.map(({ host, port }) => `${host}:${port}`) };
+        const node = runNode(world, tablesFor(first.tor.control, makeMaster(world), { heads }));
+        await node.line((line) => published(line) && (line.heads as string[]).length === 3);
+        await second.tor.kill('SIGSTOP');
+        const { code, tookMs } = await stopped(node);
+        expect(code).toBe(0);
+        expect(tookMs).toBeLessThan(stopLimitMs);
+        expect(await servicesOf(first.tor)).toEqual([first.mine]);
+        expect(await servicesOf(third.tor)).toEqual([third.mine]);
+        expect(tors.map(({ tor }) => existsSync(`${tor.dataDirectory}/chimera`))).toEqual([false, false, false]);
+      }));
   });
 }

@@ -176,7 +176,7 @@ export async function askTor<T>(
 ): Promise<T> {
   const client = createTorClient(runtime, { control: tor.control });
   try {
-    await client.ready(5_000);
+    await client.ready(60_000);
     return await ask(client);
   } finally {
     await client.close();
