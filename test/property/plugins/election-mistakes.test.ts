@@ -9,6 +9,9 @@ import { ruleOfOrder, type ElectionMistake } from '../../kit/laws/election-order
 const priorityRule = (mistake: ElectionMistake = {}) => ruleOfOrder(({ priority }) => priorityOrder(priority), mistake);
 
 const better = ({ merit }: Contender, { merit: own }: ElectionState): boolean => Number(merit) < Number(own);
+/** What a node that never forgets has heard, by node; the laws begin each history at 0. */
+const remembered = new Map<string, Map<string, Contender>>();
+
 /** Each with the beginning of the law that it breaks. */
 const wrong: Record<string, ElectionMistake & { readonly breaks: string }> = {
   'that never elects anybody': {
@@ -82,6 +85,22 @@ const wrong: Record<string, ElectionMistake & { readonly breaks: string }> = {
     breaks: 'a publisher that cannot',
     input: (input) => ({ ...input, self: { ...input.self, able: true } }),
   },
+  'that waits for who has left': {
+    breaks: 'a publisher that leaves is replaced',
+    input: (input) => {
+      const { nowMs, self } = input;
+      if (nowMs <= 100) remembered.clear();
+      const known = remembered.get(self.node) ?? new Map<string, Contender>();
+      remembered.set(self.node, known);
+      for (const other of input.others) known.set(other.node, other);
+      const gone = [...known.values()].filter(({ node }) => !input.others.some((other) => other.node === node));
+      const waiting = gone.filter(({ heardAtMs }) => nowMs - heardAtMs < 60_000);
+      return {
+        ...input,
+        others: [...input.others, ...waiting.map((other) => ({ ...other, heardAtMs: nowMs, alive: true }))],
+      };
+    },
+  },
   'that takes being heard for publishing': {
     breaks: 'a publisher that is heard and publishes nothing',
     settings: { publishMs: 1_000_000 },
@@ -112,5 +131,12 @@ describe('the laws refuse a rule', () => {
       for (let drawn = 0; drawn < 20; drawn++) law?.check(priorityRule(fault));
     };
     expect(search).toThrow(/Property failed/);
+  });
+
+  test('every law is broken by some mistake', () => {
+    const broken = Object.values(wrong).map(({ breaks }) => breaks);
+    for (const breaks of broken) expect(electionLaws.filter(({ name }) => name.startsWith(breaks))).toHaveLength(1);
+    const unbroken = electionLaws.filter(({ name }) => !broken.some((breaks) => name.startsWith(breaks)));
+    expect(unbroken.map(({ name }) => name)).toEqual([]);
   });
 });

@@ -155,12 +155,46 @@ export class Bench {
     return said;
   }
 
-  /** Makes a service on `tor` by SETCONF, with `ob_config` first when it is to be an instance. */
+  /** Many visits at once, each over circuits of its own, awaited by nobody: `codes` fills as they are answered. */
+  flood(
+    tor: TorInstance,
+    address: OnionAddress,
+    count: number,
+  ): { readonly codes: number[]; readonly end: () => void } {
+    const { socks } = tor;
+    if (socks === undefined) throw new Error(`${tor.name} has no SOCKS port`);
+    const codes: number[] = [];
+    const streams: Duplex[] = [];
+    let over = false;
+    for (let index = 0; index < count; index++) {
+      void socksConnect(this.net, socks, `${address}.onion`, 80, `flood-${address}-${index}`).then(
+        ({ code, stream }) => {
+          codes.push(code);
+          streams.push(stream);
+          if (over) stream.destroy();
+        },
+        () => codes.push(-1),
+      );
+    }
+    return {
+      codes,
+      end: () => {
+        over = true;
+        for (const stream of streams) stream.destroy();
+      },
+    };
+  }
+
+  /**
+   * Makes a service on `tor` by SETCONF, with `ob_config` first when it is to be an instance. `keep`: beside those that are
+   * there; `options`: more of them, in torrc's words.
+   */
   async service(
     tor: TorInstance,
     name: string,
     target: string,
     masters: readonly OnionAddress[] = [],
+    { keep = false, options = '' } = {},
   ): Promise<OnionAddress> {
     const { store } = this.subject.runtime;
     const directory = `${tor.dataDirectory}/${name}`;
@@ -171,10 +205,14 @@ export class Bench {
         masters.map((master) => `MasterOnionAddress ${master}.onion\n`).join(''),
       );
     }
+    const { lines } = keep ? await this.send(tor, 'GETCONF HiddenServiceOptions') : { lines: [] };
+    const known = lines.flatMap((line) => /^250[- ](HiddenService\w+)=(.*)$/.exec(line)?.slice(1).join('="') ?? []);
+    const before = known.map((setting) => `${setting}" `).join('');
     await this.expectOk(
       tor,
-      `SETCONF HiddenServiceDir="${directory}" HiddenServicePort="80 ${target}"` +
-        (masters.length > 0 ? ' HiddenServiceOnionBalanceInstance=1' : ''),
+      `SETCONF ${before}HiddenServiceDir="${directory}" HiddenServicePort="80 ${target}"` +
+        (masters.length > 0 ? ' HiddenServiceOnionBalanceInstance=1' : '') +
+        (options === '' ? '' : ` ${options}`),
     );
     const hostname = await this.until(() => store.read(`${directory}/hostname`));
     return parseOnionAddress(Buffer.from(hostname).toString('utf8').trim());

@@ -1,13 +1,12 @@
 /** The control port itself: authentication, refusals, the consensus. */
-import { describe, expect, it } from 'vitest';
+import { expect } from 'vitest';
 import { socksTimeoutSeconds, unixTime } from './bench.ts';
 import { RawControl } from './raw-control.ts';
 import type { Cast } from './cast.ts';
 
 export function checkControlPort(cast: Cast): void {
-  const { quick } = cast;
-  describe('the control port', () => {
-    it('authenticates by safe cookie and by cookie, refuses anything else, and anything before', async () => {
+  cast.group('the control port', () => {
+    cast.check('authenticates by safe cookie and by cookie, refuses anything else, and anything before', async () => {
       const { net, store } = cast.bench.subject.runtime;
       const open = (): Promise<RawControl> => cast.bench.within(RawControl.open(net, cast.client));
       const early = await open();
@@ -29,7 +28,7 @@ export function checkControlPort(cast: Cast): void {
       for (const control of [early, wrong, safe, plain]) control.close();
     });
 
-    it.each([
+    for (const [command, answer] of [
       ['GETINFO nonsense', '552 Unrecognized key "nonsense"'],
       ['GETINFO hs/service/desc/id/abc', '551 Invalid address'],
       ['GETINFO hs/service/desc/id/25njqamcweflpvkl73j4szahhihoc4xt3ktcgjnpaingr5yhkenl5sid', '551 Not found in cache'],
@@ -67,24 +66,29 @@ export function checkControlPort(cast: Cast): void {
       ['DEL_ONION abc', '512 Malformed Onion Service id'],
       ['DEL_ONION 25njqamcweflpvkl73j4szahhihoc4xt3ktcgjnpaingr5yhkenl5sid', '552 Unknown Onion Service id'],
       ['NONSENSE x', '510 Unrecognized command "NONSENSE"'],
-    ])('answers %s with %s', async (command, answer) => {
-      expect((await cast.bench.send(cast.client, command)).lines).toEqual([answer]);
-    });
+    ] as const) {
+      cast.check(`answers ${command} with ${answer}`, async () => {
+        expect((await cast.bench.send(cast.client, command)).lines).toEqual([answer]);
+      });
+    }
 
-    it('gives the consensus: times a voting interval apart, relays that are HSDirs with Ed25519 identities', async () => {
-      const { network } = cast.bench.subject;
-      const { times, hsdirs } = await cast.bench.consensus(cast.client);
-      expect(times.freshUntil - times.validAfter).toBe(network.votingSeconds);
-      expect(hsdirs).toHaveLength(network.hsdirCount);
-      expect(await cast.bench.getInfo(cast.client, 'status/bootstrap-phase')).toBe(
-        'NOTICE BOOTSTRAP PROGRESS=100 TAG=done SUMMARY="Done"',
-      );
-      expect(await cast.bench.getInfo(cast.client, 'status/circuit-established')).toBe('1');
-      const text = await cast.bench.getInfo(cast.client, 'dir/status-vote/current/consensus-microdesc');
-      expect(text).toMatch(/^network-status-version 3 microdesc\nvote-status consensus\n/);
-    });
+    cast.check(
+      'gives the consensus: times a voting interval apart, relays that are HSDirs with Ed25519 identities',
+      async () => {
+        const { network } = cast.bench.subject;
+        const { times, hsdirs } = await cast.bench.consensus(cast.client);
+        expect(times.freshUntil - times.validAfter).toBe(network.votingSeconds);
+        expect(hsdirs).toHaveLength(network.hsdirCount);
+        expect(await cast.bench.getInfo(cast.client, 'status/bootstrap-phase')).toBe(
+          'NOTICE BOOTSTRAP PROGRESS=100 TAG=done SUMMARY="Done"',
+        );
+        expect(await cast.bench.getInfo(cast.client, 'status/circuit-established')).toBe('1');
+        const text = await cast.bench.getInfo(cast.client, 'dir/status-vote/current/consensus-microdesc');
+        expect(text).toMatch(/^network-status-version 3 microdesc\nvote-status consensus\n/);
+      },
+    );
 
-    it.skipIf(quick)('tells of a new consensus', async () => {
+    cast.slowCheck('tells of a new consensus', async () => {
       const before = await cast.bench.getInfo(cast.client, 'consensus/valid-after');
       const events = await cast.bench.listen(cast.client, 'NEWCONSENSUS', 'STATUS_CLIENT');
       const limitMs = cast.bench.subject.network.votingSeconds * 4000;

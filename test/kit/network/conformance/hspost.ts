@@ -1,12 +1,12 @@
 /** HSPOST: the forms that it takes, what HSDirs answer. */
-import { describe, expect, it } from 'vitest';
+import { expect } from 'vitest';
 import { addressOfKey, masterKeyFromSeed, readOuter } from '../../../../core/onion/index.ts';
 import { hspost, linesAbout } from './bench.ts';
 import type { Cast } from './cast.ts';
 
 export function checkHspost(cast: Cast): void {
-  describe('HSPOST', () => {
-    it('wants named servers one by one, an address, and a descriptor', async () => {
+  cast.group('HSPOST', () => {
+    cast.check('wants named servers one by one, an address, and a descriptor', async () => {
       const master = masterKeyFromSeed(cast.bench.subject.runtime.random.bytes(32));
       const address = addressOfKey(master.publicKey);
       const view = await cast.bench.consensus(cast.other);

@@ -1,20 +1,20 @@
 /** OnionBalance instances and plain services behind a descriptor that somebody else made of their introduction points. */
-import { beforeAll, describe, expect, it } from 'vitest';
+import { expect } from 'vitest';
 import { addressOfKey, masterKeyFromSeed } from '../../../../core/onion/index.ts';
-import { socksTimeoutSeconds } from './bench.ts';
+import { linesAbout, socksTimeoutSeconds } from './bench.ts';
 import type { TorInstance } from '../network.ts';
 import type { Cast } from './cast.ts';
 
 export function checkMergedDescriptor(cast: Cast): void {
-  const { quick, wholeDay, limitMs } = cast;
-  describe('OnionBalance instances and plain services behind a merged descriptor', () => {
+  const { wholeDay, limitMs } = cast;
+  cast.group('OnionBalance instances and plain services behind a merged descriptor', () => {
     let backend: TorInstance;
 
-    beforeAll(async () => {
+    cast.before(async () => {
       backend = await cast.bench.addTor('backend', { config: { PublishHidServDescriptors: '0' } });
     }, limitMs * 2);
 
-    it('refuses an instance without ob_config, and keeps what there was', async () => {
+    cast.check('refuses an instance without ob_config, and keeps what there was', async () => {
       const { lines } = await cast.bench.send(
         backend,
         `SETCONF HiddenServiceDir="${backend.dataDirectory}/nothing" HiddenServicePort=80 HiddenServiceOnionBalanceInstance=1`,
@@ -25,7 +25,7 @@ export function checkMergedDescriptor(cast: Cast): void {
       expect((await cast.bench.send(backend, 'GETCONF HiddenServiceDir')).lines).toEqual(['250 HiddenServiceDir']);
     });
 
-    it(
+    cast.check(
       'opens an instance through a master’s descriptor, and republishing does not make a client fetch',
       async () => {
         const master = masterKeyFromSeed(cast.bench.subject.runtime.random.bytes(32));
@@ -48,12 +48,15 @@ export function checkMergedDescriptor(cast: Cast): void {
         );
         const later = await cast.bench.serviceDescriptor(backend, instance);
         await cast.bench.publish(cast.client, master, later.introPoints);
+        const again = await cast.bench.listen(cast.client, 'HS_DESC');
         expect(await cast.bench.visit(cast.client, address, 'merged-3')).toBe('instance');
+        // From the first descriptor to the second: a time period has begun, and no cache outlives one.
+        if (clientUses === 'first') expect(linesAbout(again, address).join('\n')).toContain(` REQUESTED ${address} `);
       },
       limitMs + (wholeDay ? 300_000 : 0),
     );
 
-    it.skipIf(quick)(
+    cast.slowCheck(
       'is silent for an introduction that a plain service cannot read: the client waits until SocksTimeout',
       async () => {
         const master = masterKeyFromSeed(cast.bench.subject.runtime.random.bytes(32));
@@ -68,7 +71,7 @@ export function checkMergedDescriptor(cast: Cast): void {
       },
     );
 
-    it.skipIf(quick)(
+    cast.slowCheck(
       'reads, as a plain service, only what is for the descriptor that owns the introduction point',
       async () => {
         const plain = await cast.bench.service(backend, 'halves', await cast.bench.site('halves'));

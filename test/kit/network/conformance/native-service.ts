@@ -1,5 +1,5 @@
 /** A service that publishes by itself, its clients, its circuits and the events about them. */
-import { beforeAll, describe, expect, it } from 'vitest';
+import { expect } from 'vitest';
 import {
   addressOfKey,
   introPointId,
@@ -12,11 +12,11 @@ import { features, linesAbout, tryOpen } from './bench.ts';
 import type { Cast } from './cast.ts';
 
 export function checkNativeService(cast: Cast): void {
-  const { quick, limitMs } = cast;
-  describe('a service that publishes by itself', () => {
+  const { limitMs } = cast;
+  cast.group('a service that publishes by itself', () => {
     let address: OnionAddress;
 
-    beforeAll(async () => {
+    cast.before(async () => {
       const events = await cast.bench.listen(cast.head, 'HS_DESC');
       address = await cast.bench.service(cast.head, 'native', await cast.bench.site('native'));
       const { length } = cast.bench.responsible(
@@ -41,7 +41,7 @@ export function checkNativeService(cast: Cast): void {
       );
     }, limitMs * 2);
 
-    it('gives desc_current with three introduction points at relays of the consensus', async () => {
+    cast.check('gives desc_current with three introduction points at relays of the consensus', async () => {
       const descriptor = await cast.bench.serviceDescriptor(cast.head, address);
       const { slots } = await cast.bench.consensus(cast.head);
       expect(descriptor.introPoints).toHaveLength(3);
@@ -49,7 +49,7 @@ export function checkNativeService(cast: Cast): void {
       expect(descriptor.features).toEqual(features);
     });
 
-    it('shows its circuits, and tells of them as tor does', async () => {
+    cast.check('shows its circuits, and tells of them as tor does', async () => {
       expect(await cast.bench.circuits(cast.head, 'HS_SERVICE_INTRO', 'HSSI_ESTABLISHED')).toHaveLength(6);
       const events = await cast.bench.listen(cast.head, 'CIRC', 'CIRC_MINOR');
       expect(await cast.bench.visit(cast.client, address, 'circuits')).toBe('native');
@@ -68,32 +68,35 @@ export function checkNativeService(cast: Cast): void {
       );
     });
 
-    it('is fetched by HSFETCH: the slot that clients use, from a named HSDir and from one of tor’s choice', async () => {
-      const view = await cast.bench.consensus(cast.client);
-      const slot = view.slots[view.slots.clientUses];
-      const [server] = cast.bench.responsible(view, slot, await cast.bench.serviceKey(cast.head, 'native'));
-      for (const suffix of [` SERVER=${server}`, '']) {
-        const events = await cast.bench.listen(cast.client, 'HS_DESC', 'HS_DESC_CONTENT');
-        await cast.bench.expectOk(cast.client, `HSFETCH ${address}${suffix}`);
-        const content = await cast.bench.until(async () =>
-          events.find((event) => event.lines[0]?.startsWith(`650+HS_DESC_CONTENT ${address} `)),
-        );
-        const text = `${content.lines.slice(1, -1).join('\n')}\n`;
-        expect(tryOpen(text, address, [slot.period], cast.bench.now())?.introPoints).toHaveLength(3);
-        const lines = events.map((event) => event.lines[0] ?? '');
-        expect(lines.find((line) => line.includes(' REQUESTED '))).toMatch(
-          new RegExp(
-            `^650 HS_DESC REQUESTED ${address} NO_AUTH \\$[0-9A-F]{40}~\\w+ [A-Za-z0-9+/]{43} HSDIR_INDEX=[0-9A-F]{64}$`,
-          ),
-        );
-        expect(lines.find((line) => line.includes(' RECEIVED '))).toMatch(
-          new RegExp(`^650 HS_DESC RECEIVED ${address} NO_AUTH \\$[0-9A-F]{40}~\\w+ [A-Za-z0-9+/]{43}$`),
-        );
-      }
-      expect((await cast.bench.send(cast.client, `GETINFO hs/client/desc/id/${address}`)).code).toBe(250);
-    });
+    cast.check(
+      'is fetched by HSFETCH: the slot that clients use, from a named HSDir and from one of tor’s choice',
+      async () => {
+        const view = await cast.bench.consensus(cast.client);
+        const slot = view.slots[view.slots.clientUses];
+        const [server] = cast.bench.responsible(view, slot, await cast.bench.serviceKey(cast.head, 'native'));
+        for (const suffix of [` SERVER=${server}`, '']) {
+          const events = await cast.bench.listen(cast.client, 'HS_DESC', 'HS_DESC_CONTENT');
+          await cast.bench.expectOk(cast.client, `HSFETCH ${address}${suffix}`);
+          const content = await cast.bench.until(async () =>
+            events.find((event) => event.lines[0]?.startsWith(`650+HS_DESC_CONTENT ${address} `)),
+          );
+          const text = `${content.lines.slice(1, -1).join('\n')}\n`;
+          expect(tryOpen(text, address, [slot.period], cast.bench.now())?.introPoints).toHaveLength(3);
+          const lines = events.map((event) => event.lines[0] ?? '');
+          expect(lines.find((line) => line.includes(' REQUESTED '))).toMatch(
+            new RegExp(
+              `^650 HS_DESC REQUESTED ${address} NO_AUTH \\$[0-9A-F]{40}~\\w+ [A-Za-z0-9+/]{43} HSDIR_INDEX=[0-9A-F]{64}$`,
+            ),
+          );
+          expect(lines.find((line) => line.includes(' RECEIVED '))).toMatch(
+            new RegExp(`^650 HS_DESC RECEIVED ${address} NO_AUTH \\$[0-9A-F]{40}~\\w+ [A-Za-z0-9+/]{43}$`),
+          );
+        }
+        expect((await cast.bench.send(cast.client, `GETINFO hs/client/desc/id/${address}`)).code).toBe(250);
+      },
+    );
 
-    it('says NOT_FOUND, with an empty content, where a descriptor is not', async () => {
+    cast.check('says NOT_FOUND, with an empty content, where a descriptor is not', async () => {
       const stranger = addressOfKey(masterKeyFromSeed(cast.bench.subject.runtime.random.bytes(32)).publicKey);
       const events = await cast.bench.listen(cast.client, 'HS_DESC', 'HS_DESC_CONTENT');
       const { hsdirs } = await cast.bench.consensus(cast.client);
@@ -107,7 +110,7 @@ export function checkNativeService(cast: Cast): void {
       );
     });
 
-    it('lets a client use its cache until NEWNYM', async () => {
+    cast.check('lets a client use its cache until NEWNYM', async () => {
       expect(await cast.bench.visit(cast.client, address, 'cache-1')).toBe('native');
       const events = await cast.bench.listen(cast.client, 'HS_DESC');
       const aboutIt = (): string[] => linesAbout(events, address);
@@ -122,19 +125,22 @@ export function checkNativeService(cast: Cast): void {
       expect(aboutIt().join('\n')).toContain(` REQUESTED ${address} `);
     });
 
-    it('refuses as tor does: a wrong address, an unknown one, a port that the service does not have', async () => {
-      const open = async (host: string, port: number): Promise<number> => {
-        const result = await cast.bench.openHost(cast.client, host, port, `refused-${port}`);
-        result.stream.destroy();
-        return result.code;
-      };
-      expect(await open('abc.onion', 80)).toBe(1);
-      expect(await open(`${'a'.repeat(56)}.onion`, 80)).toBe(1);
-      expect(await open('25njqamcweflpvkl73j4szahhihoc4xt3ktcgjnpaingr5yhkenl5sid.onion', 81)).toBe(4);
-      expect(await open(`${address}.onion`, 99)).toBe(5);
-    });
+    cast.check(
+      'refuses as tor does: a wrong address, an unknown one, a port that the service does not have',
+      async () => {
+        const open = async (host: string, port: number): Promise<number> => {
+          const result = await cast.bench.openHost(cast.client, host, port, `refused-${port}`);
+          result.stream.destroy();
+          return result.code;
+        };
+        expect(await open('abc.onion', 80)).toBe(1);
+        expect(await open(`${'a'.repeat(56)}.onion`, 80)).toBe(1);
+        expect(await open('25njqamcweflpvkl73j4szahhihoc4xt3ktcgjnpaingr5yhkenl5sid.onion', 81)).toBe(4);
+        expect(await open(`${address}.onion`, 99)).toBe(5);
+      },
+    );
 
-    it('loses one client when its rendezvous circuit is closed, and no other', async () => {
+    cast.check('loses one client when its rendezvous circuit is closed, and no other', async () => {
       const first = await cast.bench.open(cast.client, address, 'cut-1');
       const before = await cast.bench.circuits(cast.head, 'HS_SERVICE_REND', 'HSSR_JOINED');
       const second = await cast.bench.open(cast.client, address, 'cut-2');
@@ -156,7 +162,7 @@ export function checkNativeService(cast: Cast): void {
       first.stream.destroy();
     });
 
-    it('builds its introduction circuits again with the same keys', async () => {
+    cast.check('builds its introduction circuits again with the same keys', async () => {
       const keys = (descriptor: Descriptor): string[] => descriptor.introPoints.map(introPointId).sort();
       const before = keys(await cast.bench.serviceDescriptor(cast.head, address));
       const closed = await cast.bench.circuits(cast.head, 'HS_SERVICE_INTRO', 'HSSI_ESTABLISHED');
@@ -169,7 +175,7 @@ export function checkNativeService(cast: Cast): void {
       expect(await cast.bench.visit(cast.client, address, 'rebuilt')).toBe('native');
     });
 
-    it('is found again by a client whose introduction points are all dead', async () => {
+    cast.check('is found again by a client whose introduction points are all dead', async () => {
       expect(await cast.bench.visit(cast.client, address, 'dead-1')).toBe('native');
       await cast.bench.expectOk(cast.head, 'SETCONF HiddenServiceDir');
       const events = await cast.bench.listen(cast.head, 'HS_DESC');
@@ -183,7 +189,7 @@ export function checkNativeService(cast: Cast): void {
       expect(['again', 6]).toContain(said);
     });
 
-    it.skipIf(quick)('exports the circuit’s id to its target, when asked to', async () => {
+    cast.slowCheck('exports the circuit’s id to its target, when asked to', async () => {
       const lines: string[] = [];
       const listener = await cast.bench.net.listen({ host: '127.0.0.1', port: 0 }, (stream) => {
         stream.on('error', () => undefined);

@@ -304,6 +304,7 @@ export class ControlCommands {
     const address = this.#tor.services.add(parsed.master, {
       ports,
       introPoints: 3,
+      introductionLimit: undefined,
       masters: undefined,
       exportCircuitId: false,
       allowUnknownPorts: false,

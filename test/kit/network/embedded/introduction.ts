@@ -14,13 +14,15 @@ export interface Introduction {
 
 /** A service's circuit to its introduction point, as the relay sees it. */
 export interface IntroductionCircuit {
+  /** False when the relay drops this one: the service has asked it for a limit. */
+  admits?(): boolean;
   deliver(introduction: Introduction): void;
 }
 
 export type IntroductionAnswer =
   /** INTRODUCE_ACK: handed on, whatever the service makes of it. */
   | 'ack'
-  /** No such circuit here. */
+  /** No such circuit here, or too many introductions for it. */
   | 'nack'
   /** The client's circuit could not be extended to the relay. */
   | 'unreachable';
@@ -28,7 +30,7 @@ export type IntroductionAnswer =
 export function introduce(relay: SimulatedRelay, introduction: Introduction): IntroductionAnswer {
   if (!relay.up) return 'unreachable';
   const circuit = relay.introductions.get(Buffer.from(introduction.authKey).toString('hex'));
-  if (circuit === undefined) return 'nack';
+  if (circuit === undefined || circuit.admits?.() === false) return 'nack';
   circuit.deliver(introduction);
   return 'ack';
 }

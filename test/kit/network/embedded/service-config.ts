@@ -12,6 +12,7 @@ import {
 } from '../../../../core/onion/index.ts';
 import type { Endpoint, Random, Store } from '../../../../core/runtime/index.ts';
 import { parseEndpoint } from '../../../../core/runtime/index.ts';
+import { defaultIntroductionLimit, type IntroductionLimit } from '../rules/intro-point.ts';
 import type { OptionLine } from './configuration.ts';
 
 export interface ServicePort {
@@ -28,6 +29,8 @@ export interface ServiceConfig {
   readonly masters: readonly OnionAddress[] | undefined;
   readonly exportCircuitId: boolean;
   readonly allowUnknownPorts: boolean;
+  /** What each introduction point is asked to keep to; undefined for no limit. */
+  readonly introductionLimit: IntroductionLimit | undefined;
   /** X25519 public keys of authorized clients. */
   readonly clients: readonly Uint8Array[];
 }
@@ -82,6 +85,8 @@ async function readGroup(store: Store, group: readonly OptionLine[]): Promise<Se
   if ((last('HiddenServiceVersion') ?? '3') !== '3') return undefined;
   const exported = last('HiddenServiceExportCircuitID');
   if (exported !== undefined && exported !== 'haproxy') return undefined;
+  const limit = readLimit(last);
+  if (limit === 'wrong') return undefined;
   let masters: OnionAddress[] | undefined;
   if (last('HiddenServiceOnionBalanceInstance') === '1') {
     masters = await readMasters(store, directory);
@@ -94,8 +99,20 @@ async function readGroup(store: Store, group: readonly OptionLine[]): Promise<Se
     masters,
     exportCircuitId: exported === 'haproxy',
     allowUnknownPorts: last('HiddenServiceAllowUnknownPorts') === '1',
+    introductionLimit: limit,
     clients: await readClients(store, directory),
   };
+}
+
+function readLimit(last: (name: string) => string | undefined): IntroductionLimit | undefined | 'wrong' {
+  if (last('HiddenServiceEnableIntroDoSDefense') !== '1') return undefined;
+  const { perSecond, burst } = defaultIntroductionLimit;
+  const limit = {
+    perSecond: Number(last('HiddenServiceEnableIntroDoSRatePerSec') ?? perSecond),
+    burst: Number(last('HiddenServiceEnableIntroDoSBurstPerSec') ?? burst),
+  };
+  const fits = Number.isInteger(limit.perSecond) && Number.isInteger(limit.burst) && limit.burst >= limit.perSecond;
+  return fits && limit.perSecond >= 0 ? limit : 'wrong';
 }
 
 /** The masters in `ob_config`; undefined when the file is missing or a line of it is wrong. */

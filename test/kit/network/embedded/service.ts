@@ -24,7 +24,7 @@ import type { Circuit } from './circuits.ts';
 import type { SimulatedConsensus } from './consensus.ts';
 import type { TorContext } from './context.ts';
 import type { Introduction, IntroductionCircuit } from './introduction.ts';
-import { isWorn } from '../rules/intro-point.ts';
+import { IntroductionBucket, isWorn } from '../rules/intro-point.ts';
 import { drawMs } from './latency.ts';
 import type { ServiceEnd } from './rendezvous.ts';
 import type { ServiceConfig } from './service-config.ts';
@@ -284,10 +284,13 @@ export class OnionService {
   }
 
   #launchCircuit(descriptor: ServiceDescriptor, point: ServiceIntroPoint): void {
-    const { network, process, random } = this.#tor;
+    const { network, process, random, clock } = this.#tor;
+    // The relay is told when the circuit is established, and keeps to it as long as that lives.
+    let bucket: IntroductionBucket | undefined;
     point.launches += 1;
     this.#launched += 1;
     const inbox: IntroductionCircuit = {
+      admits: () => bucket?.take(clock.monotonic() / 1000) ?? true,
       deliver: (introduction) => {
         process.after(drawMs(random, network.latency.cellMs), () => {
           if (point.circuit?.closed === false) this.#introduced(descriptor, point, introduction);
@@ -315,6 +318,8 @@ export class OnionService {
           const roundTripMs = 2 * drawMs(random, network.latency.cellMs);
           process.after(roundTripMs, () => {
             if (circuit.closed || point.circuit !== circuit) return;
+            const { introductionLimit: limit } = this.config;
+            if (limit !== undefined) bucket = new IntroductionBucket(limit, clock.monotonic() / 1000);
             point.relay.introductions.set(point.authKeyHex, inbox);
             point.established = true;
             circuit.changePurpose('HS_SERVICE_INTRO', 'HSSI_ESTABLISHED');

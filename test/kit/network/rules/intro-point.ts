@@ -18,3 +18,34 @@ export function drawIntroPointLife(random: Pick<Random, 'int'>, now: number): In
 
 export const isWorn = ({ introductionLimit, expiresAt }: IntroPointLife, introductions: number, now: number): boolean =>
   introductions >= introductionLimit || expiresAt <= now;
+
+/** What HiddenServiceEnableIntroDoSDefense asks of a relay (proposal 305), introductions per second and at once. */
+export interface IntroductionLimit {
+  readonly perSecond: number;
+  readonly burst: number;
+}
+export const defaultIntroductionLimit: IntroductionLimit = { perSecond: 25, burst: 200 };
+
+/** A relay's bucket of tokens for one introduction circuit (hs_dos.c): it counts whole seconds, and the last token is never spent. */
+export class IntroductionBucket {
+  readonly #limit: IntroductionLimit;
+  #tokens: number;
+  #filledAt: number;
+
+  /** `now` in seconds. */
+  constructor(limit: IntroductionLimit, now: number) {
+    this.#limit = limit;
+    this.#tokens = limit.burst;
+    this.#filledAt = Math.floor(now);
+  }
+
+  /** Whether an INTRODUCE1 may go on to the service. */
+  take(now: number): boolean {
+    const { perSecond, burst } = this.#limit;
+    const second = Math.floor(now);
+    this.#tokens = Math.min(burst, this.#tokens + perSecond * Math.max(0, second - this.#filledAt));
+    this.#filledAt = second;
+    if (this.#tokens > 0) this.#tokens--;
+    return this.#tokens > 0;
+  }
+}

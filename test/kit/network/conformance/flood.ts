@@ -1,0 +1,76 @@
+/** What a flood of introductions does to a service, and to one whose relays keep to a limit. */
+import { expect } from 'vitest';
+import type { OnionAddress } from '../../../../core/onion/index.ts';
+import type { RawReply } from './raw-control.ts';
+import type { Cast } from './cast.ts';
+
+const points = 3;
+const visits = { unlimited: 12, limited: 30 };
+const limit = { perSecond: 1, burst: 2 };
+
+/** Ids of the circuits of a purpose that have this status in one of the events. */
+function circuitsOf(events: readonly RawReply[], status: string, purpose: string): Set<string> {
+  const ids = events
+    .map(({ lines: [line = ''] }) => line.split(' '))
+    .filter(([, event, , word]) => event === 'CIRC' && word === status)
+    .filter((words) => words.includes(`PURPOSE=${purpose}`))
+    .map(([, , id = '']) => id);
+  return new Set(ids);
+}
+
+export function checkFlood(cast: Cast): void {
+  cast.group('a flood of introductions', () => {
+    let open: OnionAddress;
+    let limited: OnionAddress;
+
+    cast.before(async () => {
+      const events = await cast.bench.listen(cast.other, 'HS_DESC');
+      open = await cast.bench.service(cast.other, 'flooded', await cast.bench.site('flooded'));
+      limited = await cast.bench.service(cast.other, 'limited', await cast.bench.site('limited'), [], {
+        keep: true,
+        options:
+          'HiddenServiceEnableIntroDoSDefense=1 ' +
+          `HiddenServiceEnableIntroDoSRatePerSec=${limit.perSecond} ` +
+          `HiddenServiceEnableIntroDoSBurstPerSec=${limit.burst}`,
+      });
+      const told = (address: OnionAddress, event: string): number =>
+        events.filter(({ lines: [line = ''] }) => line.includes(` ${event} ${address} `)).length;
+      await cast.bench.until(async () => {
+        const all = [open, limited].every(
+          (address) => told(address, 'UPLOAD') > 0 && told(address, 'UPLOADED') === told(address, 'UPLOAD'),
+        );
+        const enough = [open, limited].every((address) => told(address, 'CREATED') === 2);
+        return (all && enough) || undefined;
+      });
+      for (const address of [open, limited]) await cast.bench.serviceDescriptor(cast.other, address, points);
+    }, cast.limitMs * 2);
+
+    cast.check('makes one rendezvous circuit each, and takes no introduction point away', async () => {
+      const events = await cast.bench.listen(cast.other, 'CIRC');
+      const flood = cast.bench.flood(cast.client, open, visits.unlimited);
+      await cast.bench.until(async () => flood.codes.length === visits.unlimited || undefined);
+      expect(flood.codes).toEqual(Array.from({ length: visits.unlimited }, () => 0));
+      expect(circuitsOf(events, 'LAUNCHED', 'HS_SERVICE_REND').size).toBe(visits.unlimited);
+      expect(circuitsOf(events, 'CLOSED', 'HS_SERVICE_INTRO').size).toBe(0);
+      flood.end();
+    });
+
+    cast.check('is dropped by the relays above the limit that the service has asked for', async () => {
+      const { clock } = cast.bench.subject.runtime;
+      const events = await cast.bench.listen(cast.other, 'CIRC');
+      const startedAtMs = clock.monotonic();
+      const flood = cast.bench.flood(cast.client, limited, visits.limited);
+      await cast.bench.until(async () => circuitsOf(events, 'LAUNCHED', 'HS_SERVICE_REND').size > 0 || undefined);
+      await cast.bench.subject.pass(3_000);
+      const served = circuitsOf(events, 'LAUNCHED', 'HS_SERVICE_REND').size;
+      // tor counts whole seconds, and the buckets may be full at the start.
+      const seconds = Math.ceil((clock.monotonic() - startedAtMs) / 1_000) + 1;
+      expect(served).toBeGreaterThan(0);
+      expect(served).toBeLessThanOrEqual(points * (limit.burst + limit.perSecond * seconds));
+      expect(served).toBeLessThan(visits.limited);
+      expect(circuitsOf(events, 'CLOSED', 'HS_SERVICE_INTRO').size).toBe(0);
+      flood.end();
+      await cast.bench.expectOk(cast.other, 'SETCONF HiddenServiceDir');
+    });
+  });
+}
