@@ -3,7 +3,7 @@
  * and closes what is still joined anew; what was joined before lives on. A head under more than may be replaced sheds.
  *
  *   roles.ts what the publisher tells · rule.ts when a head drains and refuses, pure · head.ts one head ·
- *   retire.ts how its introduction points are given up
+ *   retire.ts how its introduction points are given up · circuit-watch.ts client circuits that abuse a head
  */
 import * as v from 'valibot';
 import { integer } from '../../core/config/schema.ts';
@@ -19,6 +19,7 @@ import {
   type TorClient,
 } from '../../core/engine/index.ts';
 import { watchRendezvous } from '../siege/index.ts';
+import { CircuitWatch } from './circuit-watch.ts';
 import { GhostHead } from './head.ts';
 import { retirePoints } from './retire.ts';
 import { encodeLiveHeads, liveKind, readLiveHeads, type LiveHeads } from './roles.ts';
@@ -37,6 +38,8 @@ const options = v.pipe(
     shed_per_second: v.optional(integer(1, 10_000), 25),
     /** Streams open at once over one client circuit, where the proxy counts them; a circuit with more is closed. */
     max_streams_per_circuit: v.optional(integer(8, 65_536), 512),
+    /** Streams opened per second over one client circuit, a mean of ten seconds; a circuit with more is closed. */
+    max_circuit_streams_per_second: v.optional(integer(1, 10_000), 50),
   }),
   v.check(
     ({ grace_secs, siege_grace_secs, allow_short_grace }) =>
@@ -63,6 +66,10 @@ export const ghost = definePlugin<GhostOptions>({
     const ghosts = new Map<string, GhostHead>();
     const watched = new Map<TorClient, () => void>();
     const besieged = new Set<string>();
+    const abuse = new CircuitWatch({
+      maximumOpen: settings.max_streams_per_circuit,
+      maximumPerSecond: settings.max_circuit_streams_per_second,
+    });
     let heads: readonly OwnHead[] = [];
     /** What this node itself published last. */
     let own: LiveHeads | undefined;
@@ -155,12 +162,11 @@ export const ghost = definePlugin<GhostOptions>({
         if (role === 'refusing') retire(head);
       }
       for (const head of ghosts.keys()) if (!heads.some((known) => known.head === head)) ghosts.delete(head);
-      for (const traffic of host.want(proxyContract)?.circuits() ?? []) {
-        if (traffic.open <= settings.max_streams_per_circuit) continue;
+      for (const { traffic, why } of abuse.look(host.want(proxyContract)?.circuits() ?? [], nowMs)) {
         const [, id] = traffic.circuit.split('#');
         const tor = heads.find(({ head }) => head === traffic.head)?.tor;
         if (tor === undefined || id === undefined) continue;
-        host.log.warn('a client circuit is closed: too many streams', { head: traffic.head, open: traffic.open });
+        host.log.warn('a client circuit is closed', { head: traffic.head, why });
         close(tor, id);
       }
     };

@@ -6,11 +6,11 @@
 /** As the PROXY protocol says, with its end. */
 export const longestProxyLine = 107;
 
-/** The circuit's id in such a line, in hexadecimal; undefined when it is none of tor's. */
+/** The circuit's id in such a line, in decimal as the control port has it; undefined when it is none of tor's. */
 export function circuitIdOf(line: Uint8Array): string | undefined {
   const text = Buffer.from(line.subarray(0, longestProxyLine)).toString('latin1');
   const match = /^PROXY TCP6 fc00:dead:beef:4dad::([0-9a-f]{1,4}):([0-9a-f]{1,4}) ::1 \d{1,5} \d{1,5}\r\n$/i.exec(text);
   if (match === null) return undefined;
   const [, high = '', low = ''] = match;
-  return `${high.padStart(4, '0')}${low.padStart(4, '0')}`.toLowerCase();
+  return String(parseInt(high, 16) * 65_536 + parseInt(low, 16));
 }

@@ -6,7 +6,9 @@
 import { afterEach, expect, test } from 'vitest';
 import { createTorClient } from '../../plugins/tor/index.ts';
 import { meshContract } from '../../core/engine/index.ts';
+import type { Endpoint } from '../../core/runtime/index.ts';
 import type { Visit, Visitor } from '../kit/lab/visitor.ts';
+import { socksConnect } from '../kit/network/conformance/raw-socks.ts';
 import { startServiceCluster, type ServiceCluster } from './service-cluster.ts';
 
 let cluster: ServiceCluster | undefined;
@@ -31,9 +33,13 @@ function flood(visitor: Visitor, perSecond: number): () => void {
   return () => (on = false);
 }
 
-async function begin(seed: string, tables: Record<string, unknown> = {}): Promise<void> {
+async function begin(
+  seed: string,
+  tables: Record<string, Record<string, unknown>> = {},
+  add: readonly string[] = [],
+): Promise<void> {
   cluster = await startServiceCluster(seed, { preset: 'hydra' });
-  await cluster.start('a', { tables: { heads: { target: await site('a') }, ...tables } });
+  await cluster.start('a', { tables: { heads: { target: await site('a') }, ...tables }, add });
   await cluster.published(60_000, { heads: 1 });
 }
 /** The descriptor that is out no longer leads to the first node. */
@@ -118,4 +124,34 @@ test('a MetricsPort of the node’s own is there while it runs', { timeout: 60_0
   await cluster?.stop(node);
   expect(await ports()).toBe('');
   await tor.close();
+});
+
+test('a client circuit with too many streams is closed on a live head, and no other', { timeout: 60_000 }, async () => {
+  await begin('greedy', { ghost: { max_streams_per_circuit: 8, max_circuit_streams_per_second: 2 } }, ['proxy']);
+  const { clock, runtime, network, address } = cluster as ServiceCluster;
+  const tor = await clock.runFor(network.addTor({ name: 'clients', socks: true }), 10_000);
+  await clock.runFor(tor.bootstrapped(), 60_000);
+  const ended = new Set<string>();
+  /** A stream over the circuit of this name. */
+  const open = async (isolation: string): Promise<void> => {
+    const opened = socksConnect(runtime.net, tor.socks as Endpoint, `${address}.onion`, 80, isolation);
+    const { code, stream } = await clock.runFor(opened, 15_000);
+    expect([isolation, code]).toEqual([isolation, 0]);
+    stream.resume().once('close', () => ended.add(isolation));
+  };
+  // So that a circuit's id is not the same in every base.
+  for (let visit = 0; visit < 12; visit++) await open(`passer-by-${visit}`);
+  for (let stream = 0; stream < 8; stream++) await open('polite');
+  for (let stream = 0; stream < 9; stream++) await open('greedy');
+  await clock.advance(1_500);
+  expect([...ended]).toEqual(['greedy']);
+  // The same by pace: one after another, each closed at once.
+  for (let stream = 0; stream < 25 && !ended.has('hasty'); stream++) {
+    const opened = socksConnect(runtime.net, tor.socks as Endpoint, `${address}.onion`, 80, 'hasty');
+    const { stream: one } = await clock.runFor(opened, 15_000);
+    if (stream === 0) one.resume().once('close', () => ended.add('hasty'));
+    else one.destroy();
+  }
+  await clock.advance(1_500);
+  expect([...ended]).toEqual(['greedy', 'hasty']);
 });

@@ -3,7 +3,7 @@ import { contract } from '../contract.ts';
 
 /** What came over one client circuit of one head. Times are of the node's monotonic clock. */
 export interface CircuitTraffic {
-  /** `head#id`: the id is tor's, unique while that tor runs. */
+  /** `head#id`: the id is tor's, unique while that tor runs, in decimal as its control port has it. */
   readonly circuit: string;
   readonly head: string;
   /** Streams open now, and all so far. */
