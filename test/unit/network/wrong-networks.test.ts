@@ -55,9 +55,9 @@ async function subject(plant: Plant): Promise<ConformanceSubject> {
 }
 
 /** Replaces a method; the new one gets the old one, and whose it is. */
-function change<Made extends object, Name extends keyof Made>(
+function change<Made extends object>(
   of: { readonly prototype: Made },
-  name: Name,
+  name: keyof Made,
   wrong: (own: Made, right: (...all: never[]) => unknown, ...all: never[]) => unknown,
 ): void {
   const { prototype } = of;
@@ -270,9 +270,9 @@ const mistakes: readonly (readonly [what: string, check: string, plant: Plant])[
     'drops its connections',
     () => {
       const lives = new Map<string, ServiceDescriptor>();
-      const { build } = ServiceDescriptor;
+      const build = ServiceDescriptor.build.bind(ServiceDescriptor);
       vi.spyOn(ServiceDescriptor, 'build').mockImplementation(async (...all) => {
-        const made = await build.apply(ServiceDescriptor, all);
+        const made = await build(...all);
         for (const point of lives.get(made.id)?.points ?? []) {
           const again = Object.create(ServiceIntroPoint.prototype) as ServiceIntroPoint;
           const fresh = { circuit: undefined, opened: false, established: false, launches: 0 };

@@ -166,16 +166,17 @@ export class Bench {
     const codes: number[] = [];
     const streams: Duplex[] = [];
     let over = false;
-    for (let index = 0; index < count; index++) {
-      void socksConnect(this.net, socks, `${address}.onion`, 80, `flood-${address}-${index}`).then(
-        ({ code, stream }) => {
-          codes.push(code);
-          streams.push(stream);
-          if (over) stream.destroy();
-        },
-        () => codes.push(-1),
-      );
-    }
+    const visit = async (isolation: string): Promise<void> => {
+      try {
+        const { code, stream } = await socksConnect(this.net, socks, `${address}.onion`, 80, isolation);
+        codes.push(code);
+        streams.push(stream);
+        if (over) stream.destroy();
+      } catch {
+        codes.push(-1);
+      }
+    };
+    for (let index = 0; index < count; index++) void visit(`flood-${address}-${index}`);
     return {
       codes,
       end: () => {

@@ -27,8 +27,8 @@ export interface ConformanceOptions {
 interface Stage {
   readonly cast: Cast;
   /** Starts the network and its tors. */
-  open(): Promise<void>;
-  close(): Promise<void>;
+  readonly open: () => Promise<void>;
+  readonly close: () => Promise<void>;
 }
 
 function createStage(
@@ -96,12 +96,8 @@ export function describeTorNetwork(
 ): void {
   const { quick = false, limitMs = 30_000 } = options;
   describe(`Tor network: ${name}`, { timeout: limitMs }, () => {
-    const { cast, open, close } = createStage(make, options, {
-      group: (group, body) => void describe(group, body),
-      before: (work, limit) => void beforeAll(work, limit),
-      check: (check, work, limit) => void test(check, work, limit),
-      slowCheck: (check, work, limit) => void test.skipIf(quick)(check, work, limit),
-    });
+    const declare: Declare = { group: describe, before: beforeAll, check: test, slowCheck: quick ? test.skip : test };
+    const { cast, open, close } = createStage(make, options, declare);
     beforeAll(open, 300_000);
     afterAll(close, 60_000);
     declareChecks(cast);
