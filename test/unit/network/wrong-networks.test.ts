@@ -299,12 +299,12 @@ const meant = (check: string): (typeof checks)[number] => {
 /** What went wrong inside of the check itself would be no verdict. */
 const verdict = /^(?!.*(?:TypeError|ReferenceError|is not a function|is not up))/s;
 
-test.each(mistakes)('%s', { timeout: 20_000 }, async (_what, check, plant) => {
+test.each(mistakes)('%s', async (_what, check, plant) => {
   await expect(meant(check).run(() => subject(plant))).rejects.toThrow(verdict);
 });
 
 const used = [...new Set(mistakes.map(([, check]) => check))];
-test.each(used)('alone, on a right network, holds: %s', { timeout: 20_000 }, async (check) => {
+test.each(used)('alone, on a right network, holds: %s', async (check) => {
   await expect(meant(check).run(() => subject(() => undefined))).resolves.toBeUndefined();
 });
 
