@@ -47,6 +47,9 @@ const familyOptions = {
 };
 export type FamilyOptions = v.InferOutput<v.StrictObjectSchema<typeof familyOptions, undefined>>;
 
+/** With more nodes than this changes may wait for each other for so long. */
+const many = 32;
+const manyMs = 200;
 /** How long a node that is asked to step down looks for a successor. */
 const stepDownMs = 15_000;
 
@@ -112,6 +115,7 @@ function runElection(
   let decision: ElectionDecision | undefined;
   let ability: Ability | undefined;
   let timer: Timer | undefined;
+  let soon: Timer | undefined;
   let stopped = false;
   let stepDown = false;
   const watchers = new Set<() => void>();
@@ -148,7 +152,8 @@ function runElection(
 
   const look = (): void => {
     if (stopped || ability === undefined) return;
-    timer?.cancel();
+    for (const waiting of [timer, soon]) waiting?.cancel();
+    soon = undefined;
     const able = ability.able && memory.writable && host.want(signerContract)?.ready !== false;
     const self = { node, able, stepDown };
     const input = { nowMs: clock.monotonic(), self, others: contendersOf(mesh, node, order), alone };
@@ -163,6 +168,13 @@ function runElection(
     if (state.claim === undefined || isKept()) mesh?.publish(recordKind, recordOf(state, ability.published));
     tell();
     for (const watcher of watchers) watcher();
+  };
+
+  /** At once; in a large cluster, of which hundreds may say something at a time, one look for all that comes within a moment. */
+  const lookSoon = (): void => {
+    const latest = manyMs - (clock.monotonic() - state.lookedAtMs);
+    if (latest <= 0 || (mesh?.records(recordKind).length ?? 0) <= many) look();
+    else soon ??= clock.after(latest, look);
   };
 
   const view = {
@@ -243,16 +255,17 @@ function runElection(
       clock,
       leaseMs: lease_ms,
       publishMs: publish_lease_ms,
-      changed: look,
+      changed: lookSoon,
       renew: () => void host.requestCycle('lease').catch(() => undefined),
     });
     const unsubscribe = mesh?.onChange((change) => {
       const concerns = change.what === 'state' || change.kind === recordKind;
-      if (change.node !== node && concerns) look();
+      if (change.node !== node && concerns) lookSoon();
     });
     host.defer(async () => {
       stopped = true;
       timer?.cancel();
+      soon?.cancel();
       unsubscribe?.();
       ability?.close();
       await memory.settled();

@@ -69,9 +69,15 @@ function readRecord(
 /** The others, as the mesh knows them. */
 export function contendersOf(mesh: Mesh | undefined, self: string, order: ElectionOrder): Contender[] {
   if (mesh === undefined) return [];
-  const heard = new Map(mesh.members().map((member) => [member.node, member]));
-  return mesh.records(recordKind).flatMap((known) => {
-    if (known.node === self) return [];
-    return readRecord(order, known, heard.get(known.node)) ?? [];
-  });
+  const members = mesh.members();
+  const found: Contender[] = [];
+  // Both are sorted by node.
+  let at = 0;
+  for (const known of mesh.records(recordKind)) {
+    while ((members[at]?.node ?? known.node) < known.node) at++;
+    const member = members[at]?.node === known.node ? members[at] : undefined;
+    const contender = known.node === self ? undefined : readRecord(order, known, member);
+    if (contender !== undefined) found.push(contender);
+  }
+  return found;
 }

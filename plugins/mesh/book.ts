@@ -30,6 +30,7 @@ const presenceValue = v.object({
 });
 export type Presence = v.InferOutput<typeof presenceValue>;
 
+const maximumLists = 16;
 const nothing: Presence = { endpoints: [], kinds: [], left: false };
 
 /** What became of a record: `wanted` when its value is still to be pulled. */
@@ -49,11 +50,21 @@ export const blobOf = ({ node, kind, incarnation, version }: EntryKey): string =
 /** An admission or a removal: its key is the same whoever signed it. */
 const rosterEntry = (node: string, kind: '+' | '-'): Entry => ({ node, kind, incarnation: 0, version: 1 });
 
+/** The same entry for all who share a roster, as the nodes of a simulation do. */
+const admitted = new WeakMap<Admission, Entry>();
+
+function admissionEntry(admission: Admission): Entry {
+  let entry = admitted.get(admission);
+  if (entry === undefined) admitted.set(admission, (entry = rosterEntry(admittedNode(admission), '+')));
+  return entry;
+}
+
 export class Book {
   readonly identity: NodeIdentity;
   readonly roster: MemberRoster;
   readonly members: Members;
   readonly entries = new Entries();
+  readonly #lists = new Map<string, { readonly state: string; readonly records: readonly ClusterRecord[] }>();
   /** This node's life. */
   incarnation: number;
 
@@ -71,7 +82,7 @@ export class Book {
 
   /** Puts the roster's entries among the others. */
   rosterChanged(): void {
-    for (const admission of this.roster.admissions()) this.#keep(rosterEntry(admittedNode(admission), '+'));
+    for (const admission of this.roster.admissions()) this.#keep(admissionEntry(admission));
     for (const { node } of this.roster.removals()) {
       for (const { kind } of this.entries.of(node)) if (kind !== '+') this.entries.delete(node, kind);
       this.#keep(rosterEntry(node, '-'));
@@ -141,6 +152,18 @@ export class Book {
     return 'new';
   }
 
+  /** Takes another's record that is known to be genuine, later than what is here, and shared with whoever holds it. */
+  adopt(entry: Entry, nowMs: number, changes: MeshChange[]): void {
+    const { node, kind, incarnation, version } = entry;
+    if (node === this.self || !this.roster.isMember(node) || !replaces(entry, this.entries.get(node, kind))) return;
+    this.entries.put(entry);
+    if (kind === presenceKind) {
+      this.#appeared(node, incarnation, version, nowMs, changes);
+      this.members.trust(node);
+    }
+    changes.push({ node, what: 'record', kind });
+  }
+
   /** What a node does not have in its present life, by its own word, is not taken. */
   #isVoid({ node, kind, incarnation }: EntryKey): boolean {
     const life = this.entries.get(node, presenceKind);
@@ -203,15 +226,30 @@ export class Book {
     return (known === undefined || later(key, known)) && this.roster.isMember(node) && !this.#isVoid(key);
   }
 
-  records(kind: string): ClusterRecord[] {
+  /** Of those that are not dead, sorted by node, and the same list as long as it is the same; or of one alone. */
+  records(kind: string, one?: string): readonly ClusterRecord[] {
+    if (one !== undefined) return [this.record(kind, one)].filter((record) => record !== undefined);
+    const state = `${this.entries.changesOf(kind)} ${this.members.changes}`;
+    const known = this.#lists.get(kind);
+    if (known?.state === state) return known.records;
     const found: ClusterRecord[] = [];
     for (const node of this.entries.nodes()) {
-      const entry = this.entries.get(node, kind);
-      if (entry?.value === undefined || (node !== this.self && this.members.get(node)?.state === 'dead')) continue;
-      if (node !== this.self && this.members.get(node) === undefined) continue;
-      const { incarnation, version, value } = entry;
-      found.push({ node, kind, incarnation, version, value });
+      const record = this.record(kind, node);
+      if (record !== undefined) found.push(record);
     }
-    return found.sort((a, b) => (a.node < b.node ? -1 : 1));
+    const records = found.sort((a, b) => (a.node < b.node ? -1 : 1));
+    // What is asked for is few kinds; of whatever else is asked nothing stays.
+    if (this.#lists.size >= maximumLists) this.#lists.clear();
+    this.#lists.set(kind, { state, records });
+    return records;
+  }
+
+  /** One node's record, if that is not dead. */
+  record(kind: string, node: string): ClusterRecord | undefined {
+    const entry = this.entries.get(node, kind);
+    if (entry?.value === undefined) return undefined;
+    if (node !== this.self && (this.members.get(node)?.state ?? 'dead') === 'dead') return undefined;
+    const { incarnation, version, value } = entry;
+    return { node, kind, incarnation, version, value };
   }
 }

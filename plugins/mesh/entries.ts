@@ -37,6 +37,22 @@ export function replaces(a: Entry, b: Entry | undefined): boolean {
   return !later(b, a) && compareHash(a, b) > 0;
 }
 
+/** An entry's hash, its first two words. Counted in when it comes and out when it goes. */
+const hashes = new WeakMap<Entry, readonly [number, number]>();
+
+function hashOfEntry(entry: Entry): readonly [number, number] {
+  let words = hashes.get(entry);
+  if (words === undefined) {
+    const { node, kind, incarnation, version, record } = entry;
+    const sum = createHash('sha256').update(`${node} ${kind} ${incarnation} ${version} `);
+    if (record !== undefined) sum.update(record.hash);
+    const digest = sum.digest();
+    words = [digest.readUInt32BE(0), digest.readUInt32BE(4)];
+    hashes.set(entry, words);
+  }
+  return words;
+}
+
 export class Entries {
   readonly #byNode = new Map<string, Map<string, Entry>>();
   readonly #bucketOf = new Map<string, number>();
@@ -45,6 +61,7 @@ export class Entries {
   /** The exclusive or of all entries' hashes. */
   readonly #all = new Uint32Array(2);
   readonly #bytesOf = new Map<string, number>();
+  readonly #changes = new Map<string, number>();
   #stored = 0;
 
   get(node: string, kind: string): Entry | undefined {
@@ -57,6 +74,11 @@ export class Entries {
 
   nodes(): Iterable<string> {
     return this.#byNode.keys();
+  }
+
+  /** Grows whenever an entry of the kind comes or goes. */
+  changesOf(kind: string): number {
+    return this.#changes.get(kind) ?? 0;
   }
 
   get storedBytes(): number {
@@ -95,12 +117,10 @@ export class Entries {
     this.#stored += bytes;
     this.#bytesOf.set(entry.node, (this.#bytesOf.get(entry.node) ?? 0) + bytes);
     const at = 2 * this.#bucket(entry.node);
-    const { node, kind, incarnation, version, record } = entry;
-    const sum = createHash('sha256').update(`${node} ${kind} ${incarnation} ${version} `);
-    if (record !== undefined) sum.update(record.hash);
-    const digest = sum.digest();
-    for (const word of [0, 1]) {
-      const part = digest.readUInt32BE(4 * word);
+    this.#changes.set(entry.kind, this.changesOf(entry.kind) + 1);
+    const words = hashOfEntry(entry);
+    for (const word of [0, 1] as const) {
+      const part = words[word];
       this.#sums[at + word] = (this.#sums[at + word] as number) ^ part;
       this.#all[word] = (this.#all[word] as number) ^ part;
     }

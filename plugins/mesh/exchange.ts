@@ -69,7 +69,9 @@ export class Exchange {
   carried(): Message[] {
     const messages: Message[] = [{ type: 'digest', digest: this.#book.entries.digest() }];
     let room = maximumNewsBytes - digestBytes - messageHeaderBytes;
-    for (const [key, news] of this.#news) {
+    // Those that are there now: what goes behind the others would come up again, and again.
+    const now = [...this.#news];
+    for (const [key, news] of now) {
       if (news.encoded.length > room) continue;
       room -= news.encoded.length;
       messages.push(news.message);
@@ -83,13 +85,25 @@ export class Exchange {
 
   digest(from: string, digest: Uint8Array): void {
     const { entries } = this.#book;
-    if (entries.digest().equals(digest)) return;
+    if (entries.digest().equals(digest)) {
+      this.#tire();
+      return;
+    }
     const now = this.#clock.monotonic();
-    const size = this.#book.members.peers().length;
+    const size = this.#book.members.size;
     const intervalMs = Math.min(longestSyncMs, Math.max(shortestSyncMs, size * syncPerNodeMs));
     if (now - this.#syncedAtMs < intervalMs) return;
     this.#syncedAtMs = now;
     this.#send(from, [{ type: 'summary', buckets: entries.summary() }]);
+  }
+
+  /** Somebody holds the same: what is told of entries has probably reached everybody, and is soon told no more. */
+  #tire(): void {
+    for (const [key, news] of this.#news) {
+      if (news.message.type === 'suspicion') continue;
+      news.left >>= 1;
+      if (news.left === 0) this.#news.delete(key);
+    }
   }
 
   summary(from: string, buckets: Uint8Array): void {

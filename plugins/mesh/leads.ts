@@ -8,8 +8,9 @@ import type { Message } from './message.ts';
 
 /** More leaders at a time are not followed: there is one, or two after a cut. */
 const maximumLeaders = 4;
-/** So many leases ride on a ping. */
+/** So many leases ride on a ping, as long as they are not older than this: who led once is not spoken of for ever. */
 const maximumCarried = 2;
+export const carriedForMs = 30_000;
 
 interface Known {
   lease: Lease;
@@ -47,6 +48,7 @@ export class Leads {
   /** The latest leases, for a ping or an ack. */
   carried(nowMs: number): Message[] {
     return [...this.#known.values()]
+      .filter(({ heardAtMs }) => nowMs - heardAtMs < carriedForMs)
       .sort((a, b) => b.heardAtMs - a.heardAtMs)
       .slice(0, maximumCarried)
       .map(({ lease, heardAtMs }) => ({ type: 'lease', lease, ageMs: nowMs - heardAtMs }));

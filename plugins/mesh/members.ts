@@ -8,7 +8,7 @@
  * Only what a node said itself refutes: a datagram of its own whose age is known, an answer to a question, or a presence record with a
  * later (incarnation, version). What a third party repeats carries the time when somebody heard the node itself.
  */
-import type { Member, MemberState, MeshChange } from '../../core/engine/index.ts';
+import type { Member, MemberState, MeshChange, PeerLife } from '../../core/engine/index.ts';
 
 export interface MemberSettings {
   /** A leader silent for so long is suspect, and for twice as long dead. */
@@ -46,38 +46,46 @@ function suspicionTimeoutMs(suspicionMs: number, size: number, confirmations: nu
 
 export class Members {
   readonly #peers = new Map<string, Peer>();
-  /** Those that are not dead, until that changes. */
-  #present: readonly string[] | undefined;
+  /** Those that time may change: leaders, and suspects. Few, however large the cluster is. */
+  readonly #watched = new Set<Peer>();
+  /** In the order of their ids, until there is another. */
+  #sorted: readonly Peer[] | undefined;
   readonly #settings: MemberSettings;
+  readonly #onPresent: (node: string, there: boolean) => void;
+  /** Grows whenever somebody comes to be there or dead, or is forgotten. */
+  changes = 0;
 
-  constructor(settings: MemberSettings) {
+  /** `onPresent` is called when a node is dead no more, and when it is. */
+  constructor(settings: MemberSettings, onPresent: (node: string, there: boolean) => void) {
     this.#settings = settings;
+    this.#onPresent = onPresent;
   }
 
   get(node: string): Peer | undefined {
     return this.#peers.get(node);
   }
 
-  peers(): Peer[] {
-    return [...this.#peers.values()];
-  }
-
-  /** Not dead. The same list as long as it is the same. */
-  present(): readonly string[] {
-    this.#present ??= this.peers().flatMap(({ node, state }) => (state === 'dead' ? [] : [node]));
-    return this.#present;
+  /** How many are known, the dead among them. */
+  get size(): number {
+    return this.#peers.size;
   }
 
   leaders(): Peer[] {
-    const found: Peer[] = [];
-    for (const peer of this.#peers.values()) if (peer.leading && peer.state !== 'dead') found.push(peer);
-    return found;
+    return [...this.#watched].filter(({ leading, state }) => leading && state !== 'dead');
   }
 
   suspects(): string[] {
-    const found: string[] = [];
-    for (const { node, state } of this.#peers.values()) if (state === 'suspect') found.push(node);
-    return found;
+    return [...this.#watched].flatMap(({ node, state }) => (state === 'suspect' ? [node] : []));
+  }
+
+  #watch(peer: Peer): void {
+    if (peer.leading || peer.suspicion !== undefined) this.#watched.add(peer);
+    else this.#watched.delete(peer);
+  }
+
+  #presenceChanged(node: string, there: boolean): void {
+    this.changes++;
+    this.#onPresent(node, there);
   }
 
   /** A presence record that is later than the one known. */
@@ -95,11 +103,14 @@ export class Members {
       const common = { incarnation, version, heardAtMs: -Infinity, doubted: false, leading: false };
       peer = { node, state: 'dead', left, changedAtMs: nowMs, suspicion: undefined, ...common };
       this.#peers.set(node, peer);
+      this.#sorted = undefined;
+      this.changes++;
     }
     peer.incarnation = incarnation;
     peer.version = version;
     peer.left = left;
     if (again) peer.leading = false;
+    this.#watch(peer);
     if (left) this.#set(peer, 'dead', `${node} has left`, nowMs, changes);
     else {
       // It may have waited in a queue: until the node itself is heard, nothing says that it is there now.
@@ -135,7 +146,9 @@ export class Members {
 
   leads(node: string, leading: boolean): void {
     const peer = this.#peers.get(node);
-    if (peer !== undefined) peer.leading = leading;
+    if (peer === undefined) return;
+    peer.leading = leading;
+    this.#watch(peer);
   }
 
   /** Somebody gets no answer. True when that is new: another suspect, or another accuser. */
@@ -151,6 +164,7 @@ export class Members {
       this.#set(peer, 'suspect', why, nowMs, changes);
       peer.suspicion = suspicion;
     }
+    this.#watch(peer);
     return !known;
   }
 
@@ -162,7 +176,7 @@ export class Members {
 
   /** This node stood still (a stopped process, a sleeping machine): it was not the others that were silent. */
   stoodStill(nowMs: number): void {
-    for (const peer of this.#peers.values()) {
+    for (const peer of this.#watched) {
       if (peer.suspicion !== undefined) peer.suspicion = { sinceMs: nowMs, accusers: peer.suspicion.accusers };
       if (peer.leading) peer.changedAtMs = nowMs;
     }
@@ -172,7 +186,7 @@ export class Members {
   tick(nowMs: number, changes: MeshChange[]): Peer[] {
     const died: Peer[] = [];
     const size = this.#peers.size + 1;
-    for (const peer of this.#peers.values()) {
+    for (const peer of this.#watched) {
       const { node, state, suspicion, leading } = peer;
       if (state === 'dead') continue;
       const silentMs = Math.min(nowMs - peer.heardAtMs, nowMs - peer.changedAtMs);
@@ -195,26 +209,31 @@ export class Members {
     const peer = this.#peers.get(node);
     if (peer === undefined) return;
     this.#set(peer, 'dead', `${node} was removed`, nowMs, changes);
-    this.#present = undefined;
+    this.#watched.delete(peer);
     this.#peers.delete(node);
+    this.#sorted = undefined;
+    this.changes++;
   }
 
-  /** Those to be shown. A node that nobody misses counts as heard: somebody probes it all the time. */
-  list(nowMs: number): Omit<Member, 'life'>[] {
-    return this.peers()
+  /** Those to be shown, in the order of their ids. A node that nobody misses counts as heard: somebody probes it all the time. */
+  list(nowMs: number, lifeOf: (node: string) => PeerLife): Member[] {
+    this.#sorted ??= [...this.#peers.values()].sort((a, b) => (a.node < b.node ? -1 : 1));
+    return this.#sorted
       .filter(({ state, changedAtMs }) => state !== 'dead' || nowMs - changedAtMs < this.#settings.forgetMs)
       .map(({ node, state, heardAtMs, leading, doubted }) => {
         const missed = leading || doubted || state !== 'alive';
-        return { node, state, heardAtMs: missed ? Math.max(heardAtMs, 0) : nowMs };
+        return { node, state, heardAtMs: missed ? Math.max(heardAtMs, 0) : nowMs, life: lifeOf(node) };
       });
   }
 
   #set(peer: Peer, state: MemberState, why: string, nowMs: number, changes: MeshChange[]): void {
     if (state !== 'suspect') peer.suspicion = undefined;
     if (state === 'dead') peer.leading = false;
+    this.#watch(peer);
     if (peer.state === state && !why.endsWith('came')) return;
-    if ((peer.state === 'dead') !== (state === 'dead')) this.#present = undefined;
+    const was = peer.state;
     peer.state = state;
+    if ((was === 'dead') !== (state === 'dead')) this.#presenceChanged(peer.node, state !== 'dead');
     peer.changedAtMs = nowMs;
     changes.push({ node: peer.node, what: 'state', state, why });
   }

@@ -1,5 +1,6 @@
 /** The mesh of one node, as its plugin runs it. */
 import type { Mesh, PeerChannel, PeerLife } from '../../core/engine/index.ts';
+import type { Entry } from './entries.ts';
 import type { Message } from './message.ts';
 
 export interface MeshSettings {
@@ -11,6 +12,10 @@ export interface MeshSettings {
 
 export interface MeshNode extends Mesh {
   readonly channel: PeerChannel;
+  /** What this node says of itself. */
+  said(): readonly Entry[];
+  /** Takes what others have said() as they would have told it, and verifies nothing: for simulations, where one process holds all nodes. */
+  learn(entries: readonly Entry[]): void;
   /** Joins. */
   start(): void;
   /** The roster has changed: tells the others, ends what is over. `told`: the messages that say so. */

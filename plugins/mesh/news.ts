@@ -8,15 +8,22 @@ import { blobOf, type Book } from './book.ts';
 import type { Exchange } from './exchange.ts';
 import type { Peer } from './members.ts';
 import { maximumInlineBytes, type Message, type Suspicion } from './message.ts';
-import type { Overlay } from './overlay.ts';
+import { closeNodes, type Overlay } from './overlay.ts';
 import type { Prober } from './prober.ts';
 import type { Pulls } from './pulls.ts';
 import { presenceKind } from './record.ts';
+import { Bucket } from './session/flood.ts';
 import type { Voice } from './voice.ts';
 
-/** News with values up to this size are passed on at once, to so many. */
+/** What is new is passed on at once to so many, records with values up to this size whole. */
 const urgentBytes = 256;
 const urgentBranches = 4;
+/**
+ * In a cluster beyond a close one so much is passed on at once: who is missing, or is not, and what members say of themselves. When
+ * all of a thousand say something at a time the rest goes with pings and is found by digests.
+ */
+const passedAlarms = { burst: 400, perSecond: 20 } as const;
+const passedRecords = { burst: 400, perSecond: 2 } as const;
 const largestAgeMs = 2 ** 32 - 1;
 /** Stand for the several that must have agreed before somebody was found dead. */
 const others = ['1', '2', '3', '4'];
@@ -53,10 +60,32 @@ export function createNews(options: {
   const { book, overlay, exchange, pulls, voice, prober, clock, random, probeTimeoutMs, changes, tell, send } = options;
   const { members } = book;
 
+  const alarms = new Bucket(clock, passedAlarms);
+  const records = new Bucket(clock, passedRecords);
+  /** What a node that has left said last goes along: of datagrams the later may be faster, and who has left is no longer heard. */
+  const lastWords = (message: Message): Message[] => {
+    if (message.type !== 'record' || message.record.kind !== presenceKind) return [];
+    const { node } = message.record;
+    if (book.presence(node)?.left !== true) return [];
+    return book.entries.of(node).flatMap((entry) => {
+      if (entry.kind === presenceKind || (entry.bytes?.length ?? Infinity) > urgentBytes) return [];
+      return book.messageOf(entry) ?? [];
+    });
+  };
   const passOn: News['passOn'] = (key, message, from) => {
     exchange.spread(key, message, overlay.size);
+    const bucket = message.type === 'record' && message.record.kind !== presenceKind ? records : alarms;
+    const before = lastWords(message);
     const reachable = overlay.neighbours.filter((node) => node !== from && options.hasSession(node));
-    for (const node of shuffled(random, reachable).slice(0, urgentBranches)) send(node, [message]);
+    for (const node of shuffled(random, reachable).slice(0, urgentBranches)) {
+      if (overlay.size > closeNodes && !bucket.take()) return;
+      send(node, [...before, message]);
+    }
+  };
+  /** A record that is new: whole when it is small, otherwise so that whoever lacks it asks for it. */
+  const passRecord = ({ record, value }: Extract<Message, { type: 'record' }>, from: string): void => {
+    const told = record.length <= urgentBytes ? value : undefined;
+    passOn(`${record.node} ${record.kind}`, { type: 'record', record, value: told }, from);
   };
 
   /** A neighbour is asked itself; of others the neighbours will tell. */
@@ -92,12 +121,12 @@ export function createNews(options: {
         return;
       }
       const taken = book.take(record, value, clock.monotonic(), changes);
-      const key = `${record.node} ${record.kind}`;
       if (taken === 'refused') options.drop('a record that no member has signed, or for which there is no room', from);
       if (taken === 'new') {
         if (record.kind === presenceKind) appeared(record.node);
         exchange.progressed();
-        if (record.length <= urgentBytes) passOn(key, message, from);
+        // In a close cluster its owner has told all.
+        if (record.length <= urgentBytes || overlay.size > closeNodes) passRecord(message, from);
       }
       if (taken !== 'wanted') return;
       // A copy: what came lies in a datagram.
@@ -106,8 +135,10 @@ export function createNews(options: {
         if (bytes === undefined || book.take(header, bytes, clock.monotonic(), changes) !== 'new') return;
         if (record.kind === presenceKind) appeared(record.node);
         exchange.progressed();
-        if (record.length > maximumInlineBytes) {
-          exchange.spread(key, { type: 'record', record: header, value: undefined }, overlay.size);
+        const told: Message = { type: 'record', record: header, value: undefined };
+        if (overlay.size > closeNodes) passRecord(told, from);
+        else if (record.length > maximumInlineBytes) {
+          exchange.spread(`${record.node} ${record.kind}`, told, overlay.size);
         }
         tell();
       });

@@ -12,6 +12,7 @@ import { contentsOf, Exchange } from './exchange.ts';
 import { Leads } from './leads.ts';
 import { Members } from './members.ts';
 import { decodeContent, type Message } from './message.ts';
+import { missingOf } from './missing.ts';
 import type { MeshNode, MeshSettings } from './model.ts';
 import { createNews } from './news.ts';
 import { Observations } from './observations.ts';
@@ -21,6 +22,7 @@ import { piecesOf, Pulls } from './pulls.ts';
 import { hashOf, isEndpoint } from './record.ts';
 import type { MemberRoster } from './roster.ts';
 import { Sessions } from './session/sessions.ts';
+import { Skews } from './skews.ts';
 import { createVoice } from './voice.ts';
 
 const forgetMs = 600_000;
@@ -30,8 +32,7 @@ const stoodStillMs = 2_000;
 /** A leader silent for so many beats is suspect. */
 const silentBeats = 4;
 /** A sender whose clock has not been compared for so long is asked. */
-const staleEchoMs = 20_000;
-const largestSkewMs = 30_000;
+const staleEchoMs = 45_000;
 
 export function createMeshNode(options: {
   readonly transport: Transport & { readonly endpoints?: readonly string[] };
@@ -47,17 +48,20 @@ export function createMeshNode(options: {
 }): MeshNode {
   const { transport, identity, secrets, roster, clock, random, log, settings, onRoster } = options;
   const self = identity.node;
-  const members = new Members({
-    leaderSilentMs: silentBeats * settings.beaconIntervalMs,
-    suspicionMs: settings.suspicionMs,
-    forgetMs,
-  });
+  const overlay = new Overlay(self);
+  const members = new Members(
+    {
+      leaderSilentMs: silentBeats * settings.beaconIntervalMs,
+      suspicionMs: settings.suspicionMs,
+      forgetMs,
+    },
+    (node, there) => overlay.set(node, there),
+  );
   // A later life has a greater number. The clock only orders one node's own lives; a peer that knows better corrects it.
   const book = new Book(identity, roster, members, clock.now());
   const leads = new Leads(roster.cluster);
-  const overlay = new Overlay(self);
   const observations = new Observations();
-  const skews = new Map<string, number>();
+  const skews = new Skews(clock, log);
   const listeners = new Set<(change: MeshChange) => void>();
   let running = false;
   let dropped = 0;
@@ -74,7 +78,6 @@ export function createMeshNode(options: {
   };
 
   const tell = (): void => {
-    overlay.update(members.present());
     for (const change of changes.splice(0)) for (const listener of listeners) listener(change);
   };
 
@@ -143,7 +146,7 @@ export function createMeshNode(options: {
     endpoints: () => transport.endpoints ?? [transport.endpoint],
     tell: (messages) => {
       if (!running) return;
-      const leaders = members.peers().flatMap(({ node, leading }) => (leading ? [node] : []));
+      const leaders = members.leaders().map(({ node }) => node);
       for (const node of new Set([...overlay.neighbours, ...leaders])) send(node, messages);
     },
     spread: (key, message) => exchange.spread(key, message, overlay.size),
@@ -169,7 +172,7 @@ export function createMeshNode(options: {
     {
       neighbours: () => overlay.neighbours,
       size: () => overlay.size,
-      missing: () => roster.nodes().filter((node) => node !== self && (members.get(node)?.state ?? 'dead') === 'dead'),
+      missing: missingOf(roster, members, self),
       helpers: () => overlay.neighbours.filter((node) => members.get(node)?.state === 'alive' && sessions.has(node)),
       leaders: () => members.leaders(),
       suspects: () => members.suspects().filter((node) => overlay.neighbours.includes(node)),
@@ -304,12 +307,7 @@ export function createMeshNode(options: {
     const now = clock.monotonic();
     observations.echo(from, arrived.boot, sentAtMs, arrived.stampMs, now);
     heard(from, sentAtMs);
-    const skewMs = Math.round(wallMs - (clock.now() - (now - sentAtMs) / 2));
-    const before = Math.abs(skews.get(from) ?? 0);
-    skews.set(from, skewMs);
-    if (Math.abs(skewMs) > largestSkewMs && before <= largestSkewMs) {
-      log.warn('the wall clock of a member stands otherwise than this node’s', { member: from, skewMs });
-    }
+    skews.told(from, wallMs, sentAtMs);
   };
 
   const blob = (from: string, name: string): Uint8Array | undefined => {
@@ -325,7 +323,7 @@ export function createMeshNode(options: {
     const now = clock.monotonic();
     const atMs = observations.time(from, boot, stampMs, now);
     if (atMs !== undefined) heard(from, atMs);
-    if (observations.stale(from, now, staleEchoMs) && content.length > 0) askClock(from, now);
+    if (observations.stale(from, now, staleEchoMs) && content.length > 0) prober.askClock(from);
     const messages = decodeContent(content);
     if (messages === undefined) drop('no messages of the mesh', from);
     arrived = { boot, stampMs };
@@ -334,12 +332,6 @@ export function createMeshNode(options: {
       // One after another: the last words of a node count before it is gone.
       tell();
     }
-  };
-  const clocksAsked = new Map<string, number>();
-  const askClock = (node: string, now: number): void => {
-    if (now - (clocksAsked.get(node) ?? -Infinity) < 1_000) return;
-    clocksAsked.set(node, now);
-    prober.ping(node);
   };
 
   const rosterChanged = (told: readonly Message[], from?: string): void => {
@@ -353,7 +345,7 @@ export function createMeshNode(options: {
         sessions.end(node);
         leads.forget(node);
         observations.forget(node);
-        for (const known of [skews, clocksAsked]) known.delete(node);
+        for (const known of [skews.all, prober.clocksAsked]) known.delete(node);
         news.passOn(`- ${node}`, message, from);
       } else if (message.type === 'admission')
         news.passOn(`+ ${hashOf(message.admission.signature).toString('latin1')}`, message, from);
@@ -382,17 +374,17 @@ export function createMeshNode(options: {
   return {
     members: () => {
       const now = clock.monotonic();
-      const list = [...members.list(now), { node: self, state: 'alive' as const, heardAtMs: now }];
-      return list
-        .map((member) => ({ ...member, life: lifeOf(member.node) }))
-        .sort((a, b) => (a.node < b.node ? -1 : 1));
+      const own = { node: self, state: 'alive' as const, heardAtMs: now, life: lifeOf(self) };
+      const others = members.list(now, lifeOf);
+      const after = others.findIndex(({ node }) => node > self);
+      return others.toSpliced(after === -1 ? others.length : after, 0, own);
     },
     publish: (kind, value) => {
       if (!voice.publish(kind, value)) return;
       changes.push({ node: self, what: 'record', kind });
       tell();
     },
-    records: (kind) => book.records(kind),
+    records: (kind, node) => book.records(kind, node),
     onChange: (listener) => {
       listeners.add(listener);
       return () => listeners.delete(listener);
@@ -405,11 +397,19 @@ export function createMeshNode(options: {
       voice.leading = leading;
       if (running) beat();
     },
+    said: () => {
+      if (book.presence(self) === undefined) voice.say();
+      return book.entries.of(self).filter(({ record }) => record !== undefined);
+    },
+    learn: (entries) => {
+      for (const entry of entries) book.adopt(entry, clock.monotonic(), changes);
+      tell();
+    },
     channel,
     rosterChanged,
     endpointsOf,
     lifeOf,
-    skews: () => skews,
+    skews: () => skews.all,
     get figures() {
       const { sessions: open, pending } = sessions.size;
       return { sessions: open, pending, entries: [...book.entries.nodes()].length, pulls: pulls.size };
@@ -417,7 +417,7 @@ export function createMeshNode(options: {
     start: () => {
       running = true;
       tickedAtMs = clock.monotonic();
-      voice.say();
+      if (book.presence(self) === undefined) voice.say();
       releases.push(
         transport.onMessage((from, bytes) => sessions.take(bytes, from)),
         secrets.onChange(() => sessions.secretsChanged()),

@@ -8,6 +8,7 @@
  */
 import { jittered, shuffled, type Clock, type Random, type Timer } from '../../core/runtime/index.ts';
 import type { Message } from './message.ts';
+import { closeNodes } from './overlay.ts';
 
 export interface ProberSettings {
   /** How often a node asks one of its neighbours. */
@@ -25,6 +26,9 @@ const missedBeats = 2.4;
 const watchMs = 200;
 /** How long an asked ping may be answered, and so counts as an echo. */
 const nonceLifeMs = 10_000;
+/** How much longer than set an interval is beyond a close cluster. */
+const farShare = 1.25;
+const clockAgainMs = 1_000;
 const maximumNonces = 1_024;
 /** A node that is missed for so long may have lost its session. */
 const lostMs = 5_000;
@@ -67,6 +71,8 @@ export class Prober {
   /** Probes under way, each with its timer. */
   readonly #open = new Map<string, Timer>();
   readonly #watched = new Map<string, number>();
+  /** When each was asked for its clock last. */
+  readonly clocksAsked = new Map<string, number>();
   #round: string[] = [];
   #nonce: number;
   #tickTimer: Timer | undefined;
@@ -100,6 +106,14 @@ export class Prober {
     if (this.#asked.size >= maximumNonces) this.#asked.delete(this.#asked.keys().next().value as number);
     this.#asked.set(this.#nonce, { node, sentAtMs: this.#clock.monotonic(), onBehalf });
     this.#host.send(node, [{ type: 'ping', nonce: this.#nonce }]);
+  }
+
+  /** Asks one whose clock was not compared for long, once a second at most. */
+  askClock(node: string): void {
+    const now = this.#clock.monotonic();
+    if (now - (this.clocksAsked.get(node) ?? -Infinity) < clockAgainMs) return;
+    this.clocksAsked.set(node, now);
+    this.ping(node);
   }
 
   /** Takes an ack; gives when its ping was sent, if it is the answer to one. */
@@ -172,8 +186,10 @@ export class Prober {
       this.ping(node);
       this.#renewLost(node);
     }
-    // A small cluster can afford to look more often.
-    const intervalMs = Math.min(1, 0.54 + 0.046 * this.#host.size()) * this.#settings.probeIntervalMs;
+    // A small cluster can afford to look more often; beyond a close one there are leases to pass on.
+    const size = this.#host.size();
+    const share = size > closeNodes ? farShare : Math.min(1, 0.54 + 0.046 * size);
+    const intervalMs = share * this.#settings.probeIntervalMs;
     this.#tickTimer = this.#clock.after(jittered(this.#random, intervalMs, 0.1), () => this.#tick());
   }
 

@@ -58,6 +58,11 @@ export class MemberRoster {
     return this.#removals.has(node);
   }
 
+  /** Grows with each entry that is new. */
+  get changes(): number {
+    return this.#entries.size + this.#removals.size;
+  }
+
   /** The members' ids, in no order. */
   nodes(): string[] {
     return [...this.#entries.keys()].filter((node) => !this.#removals.has(node));

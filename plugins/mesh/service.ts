@@ -61,7 +61,7 @@ export function createMeshService(options: {
         if (node === undefined) published.set(kind, value);
         else node.publish(kind, value);
       },
-      records: (kind) => node?.records(kind) ?? [],
+      records: (kind, member) => node?.records(kind, member) ?? [],
       onChange: (listener) => {
         listeners.add(listener);
         return () => listeners.delete(listener);

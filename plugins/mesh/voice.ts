@@ -7,6 +7,7 @@ import { ChimeraError } from '../../core/errors.ts';
 import type { Clock, Log, Timer } from '../../core/runtime/index.ts';
 import type { Book } from './book.ts';
 import { createCopies } from './copies.ts';
+import { carriedForMs } from './leads.ts';
 import { maximumInlineBytes, type EntryKey, type Message } from './message.ts';
 import {
   isEndpoint,
@@ -41,7 +42,7 @@ export interface Voice {
   leading: boolean;
   /** A new lease. */
   lease(): Lease;
-  /** The lease to show when asked, fresh while it leads; undefined when it never led. */
+  /** The lease to show when asked, fresh while it leads; undefined when it has not led for long. */
   shown(): Message | undefined;
   close(): void;
 }
@@ -187,6 +188,7 @@ export function createVoice(options: {
     lease,
     shown: () => {
       if (issued === undefined) return undefined;
+      if (!leading && clock.monotonic() - issued.atMs > carriedForMs) return undefined;
       if (leading && clock.monotonic() - issued.atMs > freshLeaseMs) lease();
       return { type: 'lease', lease: issued.lease, ageMs: clock.monotonic() - issued.atMs };
     },

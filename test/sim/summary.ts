@@ -60,9 +60,10 @@ export function tableOf(done: readonly Done[]): string {
   const lines = done.flatMap((one): string[] => {
     if (one.kind === 'failed') return [`FAILED ${JSON.stringify(one.job)}: ${one.error}`];
     if (one.kind === 'traffic') {
-      const { nodes, messagesPerSecond, bytesPerSecond, agreed } = one;
+      const { nodes, messages, bytes, agreed, settledAfterSeconds } = one;
       return [
-        `${nodes} nodes: ${messagesPerSecond.toFixed(2)} messages and ${bytesPerSecond.toFixed(0)} bytes a node a second, ${agreed ? 'all agree on the publisher' : 'they do NOT agree'}`,
+        `${nodes} nodes: ${messages.mean.toFixed(2)} messages and ${bytes.mean.toFixed(0)} bytes a node a second, the busiest ${messages.busiest.toFixed(1)} and ${bytes.busiest.toFixed(0)}; ` +
+          `settled after ${settledAfterSeconds.toFixed(0)} s, ${agreed ? 'all agree on the publisher' : 'they do NOT agree'}`,
       ];
     }
     if (one.kind === 'mutation') {
