@@ -111,7 +111,7 @@ const inWords = (name: string, { ts, medians }: Search): string =>
   `${name}: ${medians.map((time) => time.toFixed(4)).join(' and ')} ms, t ${ts.map((t) => t.toFixed(1)).join(', ')}`;
 
 describe('the work of a refusal', () => {
-  const samples = 400;
+  const samples = 300;
   const stopwatch =
     (answer: DoorAnswer) =>
     async (knocks: readonly Knock[]): Promise<number[]> => {
@@ -130,7 +130,7 @@ describe('the work of a refusal', () => {
     async ({ annotate }) => {
       const { member, none, others } = await kinds();
       // The code is compiled first.
-      await search(none, others['a used invitation'], 500, stopwatch(member.answer));
+      await search(none, others['a used invitation'], 150, stopwatch(member.answer));
       for (const [name, answer] of [
         ['planted, the shorter path', leaky(member)],
         ['planted, one key derivation more', slightlyLeaky(member)],
@@ -149,7 +149,7 @@ describe('the work of a refusal', () => {
 });
 
 describe('the answer at the door', () => {
-  const samples = 320;
+  const samples = 160;
   const together = 16;
   const doors = 16;
 
