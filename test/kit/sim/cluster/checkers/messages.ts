@@ -58,10 +58,11 @@ export const checkMessages: MakeChecker = ({ world, storm, broken }) => {
       // Each node's beliefs every now and then: they change slowly.
       const reader = world.nodes[turn++ % world.nodes.length];
       if (reader?.daemon === undefined) return;
+      const { unsigned } = world.observations;
       for (const kind of kinds) {
         for (const record of reader.daemon.mesh.records(kind)) {
           const { node, version, value } = record;
-          if (node !== reader.id && world.observations.unsigned.has(versionOf(record)))
+          if (node !== reader.id && unsigned.size > 0 && unsigned.has(versionOf(record)))
             broken('I6', `${reader.name} believes what ${world.node(node)?.name} has not signed in ${kind} ${version}`);
           const versions = said.get(`${node} ${kind}`);
           if (node === reader.id || versions === undefined || checked.get(`${reader.id} ${node} ${kind}`) === value)
