@@ -50,7 +50,10 @@ export function checkFlood(cast: Cast): void {
       const flood = cast.bench.flood(cast.client, open, visits.unlimited);
       await cast.bench.until(async () => flood.codes.length === visits.unlimited || undefined);
       expect(flood.codes).toEqual(Array.from({ length: visits.unlimited }, () => 0));
-      expect(circuitsOf(events, 'LAUNCHED', 'HS_SERVICE_REND').size).toBe(visits.unlimited);
+      const made = circuitsOf(events, 'LAUNCHED', 'HS_SERVICE_REND').size;
+      expect(made).toBeGreaterThanOrEqual(visits.unlimited);
+      // Of a circuit that fails tor makes another.
+      expect(made - visits.unlimited).toBeLessThanOrEqual(visits.unlimited / 4);
       expect(circuitsOf(events, 'CLOSED', 'HS_SERVICE_INTRO').size).toBe(0);
       flood.end();
     });
