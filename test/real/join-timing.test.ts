@@ -13,7 +13,7 @@ import { encodeRequest } from '../../plugins/join/messages.ts';
 import { notFound } from '../../plugins/proxy/door.ts';
 import proxy from '../../plugins/proxy/index.ts';
 import { isLeak, largestT, median } from '../kit/timing-leak.ts';
-import { createCluster, newIdentity, random, type TestMember } from '../unit/join/support.ts';
+import { createCluster, newIdentity, random, usedInvitation, type TestMember } from '../unit/join/support.ts';
 import { createBareHost } from '../unit/plugins/support.ts';
 
 const roundCount = 3;
@@ -45,12 +45,7 @@ async function kinds() {
   const ofOther = parseInvitation(await other.invite());
   const expired = parseInvitation(await member.invite(1));
   await systemClock.sleep(5);
-  const used = parseInvitation(await member.invite());
-  const guest = newIdentity();
-  const genuine = knock(used.token, used.selector, random, (ephemeral) =>
-    encodeRequest(guest, used.selector, ephemeral, []),
-  ).message;
-  expect(await member.answer(used.selector, genuine, signal)).toBeDefined();
+  const used = await usedInvitation(member);
   const { length } = guess(open.selector).body;
   return {
     member,

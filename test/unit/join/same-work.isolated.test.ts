@@ -9,7 +9,7 @@ import { parseInvitation, selectorFor, tokenOf } from '../../../plugins/join/inv
 import { encodeRequest } from '../../../plugins/join/messages.ts';
 import type { DoorAnswer } from '../../../core/engine/index.ts';
 import { createVirtualClock } from '../../kit/sim/virtual-clock.ts';
-import { createCluster, newIdentity, random, type TestMember } from './support.ts';
+import { createCluster, newIdentity, random, usedInvitation, type TestMember } from './support.ts';
 
 const calls = vi.hoisted(() => [] as string[]);
 /** node:crypto, which writes down what it is called for. */
@@ -60,12 +60,7 @@ async function refusals() {
 
   const expired = parseInvitation(await member.invite(60_000));
   await clock.advance(60_000);
-  const used = parseInvitation(await member.invite());
-  const guest = newIdentity();
-  const genuine = knock(used.token, used.selector, random, (ephemeral) =>
-    encodeRequest(guest, used.selector, ephemeral, []),
-  ).message;
-  expect(await member.answer(used.selector, genuine, signal)).toBeDefined();
+  const used = await usedInvitation(member);
   const open = parseInvitation(await member.invite());
   const right = byToken(open.token, open.selector);
   const ofOther = parseInvitation(await other.invite());

@@ -11,8 +11,16 @@ import { ChimeraError } from '../../../core/errors.ts';
 import { silentLog, type Clock } from '../../../core/runtime/index.ts';
 import { createClusterSecrets, identityOfSeed } from '../../../plugins/identity/index.ts';
 import { createBook, type InvitationBook } from '../../../plugins/join/index.ts';
-import { encodeInvitation, selectorFor, tokenOf } from '../../../plugins/join/invitation.ts';
+import { knock } from '../../../plugins/join/handshake.ts';
+import {
+  encodeInvitation,
+  parseInvitation,
+  selectorFor,
+  tokenOf,
+  type Invitation,
+} from '../../../plugins/join/invitation.ts';
 import { answerMember, createDoorAnswer, type MemberSide } from '../../../plugins/join/member.ts';
+import { encodeRequest } from '../../../plugins/join/messages.ts';
 import { createMemoryStore, type MemoryStore } from '../../kit/sim/memory-store.ts';
 import { createSeededRandom } from '../../kit/sim/seeded-random.ts';
 
@@ -107,4 +115,17 @@ export async function createCluster(clock: Clock, size = 1): Promise<TestCluster
     });
   }
   return Object.assign(cluster, { members, admissions, remove: (node: string) => roster.remove(node, 'test') });
+}
+
+/** An invitation by which somebody has come in. */
+export async function usedInvitation(member: TestMember): Promise<Invitation> {
+  const used = parseInvitation(await member.invite());
+  const guest = newIdentity();
+  const { message } = knock(used.token, used.selector, random, (ephemeral) =>
+    encodeRequest(guest, used.selector, ephemeral, []),
+  );
+  if ((await member.answer(used.selector, message, new AbortController().signal)) === undefined) {
+    throw new Error('the member let nobody in by its own invitation');
+  }
+  return used;
 }
