@@ -70,6 +70,26 @@ const options = v.strictObject({
 });
 export type SiegeOptions = v.InferOutput<typeof options>;
 
+function headSettingsOf(settings: SiegeOptions): HeadSettings {
+  const introductions: DetectorSettings = {
+    what: 'introductions',
+    floorPerSecond: settings.floor_per_second,
+    factor: settings.factor,
+    deviations: settings.deviations,
+    memorySecs: settings.memory_secs,
+    calmMs: settings.calm_secs * 1_000,
+    adoptMs: settings.adopt_secs * 1_000,
+    busyCpu: settings.busy_cpu,
+  };
+  return {
+    introductions,
+    connections: { ...introductions, what: 'connections', floorPerSecond: settings.connection_floor_per_second },
+    perCircuitPerSecond: settings.circuit_connections_per_second,
+  };
+}
+/** What a head is watched by where the operator sets nothing; the attack simulator's heads are watched by the same. */
+export const usualHeadSettings: HeadSettings = headSettingsOf(v.parse(options, {}));
+
 const name = 'siege';
 /** A level is told again when it moved by this factor, and not more often than this. */
 const levelFactor = 2;
@@ -95,21 +115,7 @@ export const siege = definePlugin<SiegeOptions>({
     const beliefs = createBeliefs(settings.dwell_secs * 1_000);
     const watched = new Map<string, WatchedHead>();
     const tors = new Map<TorClient, WatchedTor>();
-    const introductions: DetectorSettings = {
-      what: 'introductions',
-      floorPerSecond: settings.floor_per_second,
-      factor: settings.factor,
-      deviations: settings.deviations,
-      memorySecs: settings.memory_secs,
-      calmMs: settings.calm_secs * 1_000,
-      adoptMs: settings.adopt_secs * 1_000,
-      busyCpu: settings.busy_cpu,
-    };
-    const detectors: HeadSettings = {
-      introductions,
-      connections: { ...introductions, what: 'connections', floorPerSecond: settings.connection_floor_per_second },
-      perCircuitPerSecond: settings.circuit_connections_per_second,
-    };
+    const detectors = headSettingsOf(settings);
     let heads: readonly OwnHead[] = [];
 
     const headsIn = (tor: TorClient): readonly OwnHead[] => heads.filter((head) => head.tor === tor);

@@ -5,12 +5,7 @@
 import type { Candidate } from '../../../core/pipeline/index.ts';
 import type { Random } from '../../../core/runtime/index.ts';
 import { step, type GhostSettings, type GhostState } from '../../../plugins/ghost/index.ts';
-import {
-  createDetectorState,
-  observe,
-  type DetectorSettings,
-  type DetectorState,
-} from '../../../plugins/siege/index.ts';
+import { createDetectorState, observe, usualHeadSettings, type DetectorState } from '../../../plugins/siege/index.ts';
 import { drawIntroPointLife, isWorn } from '../network/rules/intro-point.ts';
 import { poisson } from './chance.ts';
 import type { Scenario } from './scenario.ts';
@@ -76,16 +71,6 @@ export interface ServiceTotals {
   relaysDrawn: number;
 }
 
-const detectorSettings: DetectorSettings = {
-  what: 'introductions',
-  floorPerSecond: 5,
-  factor: 4,
-  deviations: 8,
-  memorySecs: 60,
-  calmMs: 60_000,
-  adoptMs: 21_600_000,
-  busyCpu: 0.9,
-};
 /** Weight of the newest tick in a point's honest rate. */
 const smoothing = 0.1;
 const nothing = new Uint8Array(32);
@@ -292,7 +277,7 @@ export class Service {
       (head.perSecond * (this.#scenario.introduceCostMs + this.#scenario.rendezvousCostMs)) / 1_000,
     );
     const sample = { atMs: nowMs, durationMs: this.#scenario.tickMs, count: arrived, cpu };
-    const { state, verdict } = observe(head.detector, sample, detectorSettings);
+    const { state, verdict } = observe(head.detector, sample, usualHeadSettings.introductions);
     head.detector = state;
     const before = head.siege;
     head.siege = verdict.besieged ? verdict.level : 0;

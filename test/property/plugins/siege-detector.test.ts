@@ -2,19 +2,10 @@
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { baselineOf } from '../../../plugins/siege/detector.ts';
-import { createDetectorState, observe, type DetectorSettings, type Verdict } from '../../../plugins/siege/index.ts';
+import { createDetectorState, observe, usualHeadSettings, type Verdict } from '../../../plugins/siege/index.ts';
 import { createSeededRandom, type SeededRandom } from '../../kit/sim/seeded-random.ts';
 
-const settings: DetectorSettings = {
-  what: 'introductions',
-  floorPerSecond: 5,
-  factor: 4,
-  deviations: 8,
-  memorySecs: 60,
-  calmMs: 60_000,
-  adoptMs: 21_600_000,
-  busyCpu: 0.9,
-};
+const { introductions: settings } = usualHeadSettings;
 
 /** Poisson-distributed counts. */
 function poisson(random: SeededRandom, mean: number): number {

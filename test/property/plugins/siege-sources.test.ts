@@ -1,29 +1,9 @@
 /** What siege counts: introductions of two sources once each, and connections with each circuit's share bounded. */
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import {
-  ConnectionCount,
-  IntroductionCount,
-  WatchedHead,
-  type DetectorSettings,
-  type HeadSettings,
-} from '../../../plugins/siege/index.ts';
+import { ConnectionCount, IntroductionCount, WatchedHead, usualHeadSettings } from '../../../plugins/siege/index.ts';
 
-const introductions: DetectorSettings = {
-  what: 'introductions',
-  floorPerSecond: 5,
-  factor: 4,
-  deviations: 8,
-  memorySecs: 60,
-  calmMs: 60_000,
-  adoptMs: 21_600_000,
-  busyCpu: 0.9,
-};
-const settings: HeadSettings = {
-  introductions,
-  connections: { ...introductions, what: 'connections', floorPerSecond: 100 },
-  perCircuitPerSecond: 5,
-};
+const settings = usualHeadSettings;
 
 describe('introductions', () => {
   /** When tor counts it, how long after that its circuit is seen; undefined: rejected, no circuit. */
