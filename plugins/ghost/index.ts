@@ -117,7 +117,7 @@ export const ghost = definePlugin<GhostOptions>({
     /** What the elected publisher says is in the descriptor; undefined while it says nothing. */
     const published = (): LiveHeads | undefined => {
       const { publisher, epoch } = election;
-      const record = mesh?.records(liveKind).find((known) => known.node === publisher);
+      const record = publisher === undefined ? undefined : mesh?.record(liveKind, publisher);
       const said = publisher === host.node ? own : record === undefined ? undefined : readLiveHeads(record.value);
       // What was published in an earlier term may have been replaced since by somebody else.
       return said?.epoch === epoch ? said : undefined;

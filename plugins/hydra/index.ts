@@ -161,7 +161,7 @@ export const hydra = definePlugin<HydraOptions>({
     const isAsked = (): boolean => {
       const { publisher } = election;
       if (publisher === host.node) return asked.includes(host.node);
-      const record = mesh?.records(recordKind).find(({ node }) => node === publisher);
+      const record = publisher === undefined ? undefined : mesh?.record(recordKind, publisher);
       const read = v.safeParse(growing, record?.value);
       return read.success && read.output.epoch === election.epoch && read.output.nodes.includes(host.node);
     };
@@ -210,7 +210,7 @@ export const hydra = definePlugin<HydraOptions>({
           mesh.onChange((change) => {
             notePublisher();
             if (change.what !== 'record' || change.kind !== recordKind || change.node === host.node) return;
-            const record = mesh.records(recordKind).find(({ node }) => node === change.node);
+            const record = mesh.record(recordKind, change.node);
             if (record === undefined) return;
             heard.delete(change.node);
             heard.set(change.node, { value: record.value, atMs: clock.monotonic() });

@@ -226,9 +226,8 @@ export class Book {
     return (known === undefined || later(key, known)) && this.roster.isMember(node) && !this.#isVoid(key);
   }
 
-  /** Of those that are not dead, sorted by node, and the same list as long as it is the same; or of one alone. */
-  records(kind: string, one?: string): readonly ClusterRecord[] {
-    if (one !== undefined) return [this.record(kind, one)].filter((record) => record !== undefined);
+  /** Of those that are not dead, sorted by node, and the same list as long as it is the same. */
+  records(kind: string): readonly ClusterRecord[] {
     const state = `${this.entries.changesOf(kind)} ${this.members.changes}`;
     const known = this.#lists.get(kind);
     if (known?.state === state) return known.records;

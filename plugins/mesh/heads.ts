@@ -94,7 +94,7 @@ export function followPeerHeads(options: {
   };
 
   const look = (node: string): void => {
-    const record = mesh.records(headsKind, node).find((known) => known.node === node);
+    const record = mesh.record(headsKind, node);
     const held = byNode.get(node);
     if (record !== undefined) take(node, headsOf(record));
     else if (held !== undefined) hold(node, held);

@@ -384,7 +384,8 @@ export function createMeshNode(options: {
       changes.push({ node: self, what: 'record', kind });
       tell();
     },
-    records: (kind, node) => book.records(kind, node),
+    records: (kind) => book.records(kind),
+    record: (kind, node) => book.record(kind, node),
     onChange: (listener) => {
       listeners.add(listener);
       return () => listeners.delete(listener);

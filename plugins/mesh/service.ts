@@ -61,7 +61,8 @@ export function createMeshService(options: {
         if (node === undefined) published.set(kind, value);
         else node.publish(kind, value);
       },
-      records: (kind, member) => node?.records(kind, member) ?? [],
+      records: (kind) => node?.records(kind) ?? [],
+      record: (kind, member) => node?.record(kind, member),
       onChange: (listener) => {
         listeners.add(listener);
         return () => listeners.delete(listener);

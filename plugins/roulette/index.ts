@@ -125,7 +125,7 @@ export const roulettePlugin = (wheel: StrategyDefinition<TurnOptions, null>): An
         });
         if (mesh === undefined) return;
         const look = (node: string): void => {
-          const record = mesh.records(panicKind).find((known) => known.node === node);
+          const record = mesh.record(panicKind, node);
           if (record !== undefined) become(heard(panic, record.value, clock.monotonic(), longestMs), false);
         };
         host.defer(

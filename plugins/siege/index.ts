@@ -204,7 +204,7 @@ export const siege = definePlugin<SiegeOptions>({
     };
 
     const learn = (node: string): void => {
-      const record = mesh?.records(siegeKind).find((known) => known.node === node);
+      const record = mesh?.record(siegeKind, node);
       const before = beliefs.all().length;
       if (record === undefined) beliefs.forget(node);
       else beliefs.take(node, reportsOf(record), clock.monotonic());

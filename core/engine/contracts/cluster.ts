@@ -85,8 +85,10 @@ export interface Mesh {
    * Throws MESH_TOO_LARGE when its JSON is larger than a record may be, MESH_RECORD for a bad kind or one too many.
    */
   publish(kind: string, value: Json): void;
-  /** The newest known record of each member that is not dead, this node's own included, sorted by node; or of one node alone. */
-  records(kind: string, node?: string): readonly ClusterRecord[];
+  /** The newest known record of each member that is not dead, this node's own included, sorted by node. */
+  records(kind: string): readonly ClusterRecord[];
+  /** One member's, unless it is dead. */
+  record(kind: string, node: string): ClusterRecord | undefined;
   /** Called after each change, this node's own records included. Returns the unsubscriber. */
   onChange(listener: (change: MeshChange) => void): () => void;
   /** How many messages were dropped because they were malformed, too much, or of a node with this node's own id. */

@@ -62,8 +62,9 @@ describe('the plugin', () => {
     bare.provide(meshContract, {
       members: () => [],
       publish: () => undefined,
-      records: (kind: string): ClusterRecord[] =>
-        kind === 'live' ? [{ node: 'two', kind, incarnation: 1, version: 1, value: record }] : [],
+      records: () => [],
+      record: (kind, node): ClusterRecord | undefined =>
+        kind === 'live' && node === 'two' ? { node, kind, incarnation: 1, version: 1, value: record } : undefined,
       onChange: () => () => undefined,
       dropped: 0,
       lead: () => undefined,

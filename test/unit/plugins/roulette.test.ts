@@ -77,6 +77,7 @@ describe('panic mode', () => {
       members: () => [],
       publish: (_kind, value) => void told.push(value),
       records: () => [],
+      record: () => undefined,
       onChange: (_listener: (change: MeshChange) => void) => () => undefined,
       dropped: 0,
       lead: () => undefined,

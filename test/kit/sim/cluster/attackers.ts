@@ -113,7 +113,7 @@ export function misbehave(world: World, node: SimulatedNode, random: SeededRando
     ];
     return lies[random.int(lies.length)] ?? null;
   };
-  const own = (): ClusterRecord | undefined => daemon.mesh.records('heads').find((record) => record.node === node.id);
+  const own = (): ClusterRecord | undefined => daemon.mesh.record('heads', node.id);
   const said = (): string | undefined => {
     const record = own();
     return record && versionOf(record);

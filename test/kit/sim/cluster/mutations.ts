@@ -12,6 +12,7 @@ import {
   transportContract,
   type AnyPlugin,
   type ClusterRecord,
+  type Mesh,
 } from '../../../../core/engine/index.ts';
 import { createMaterial, encodeDescriptor, subcredential } from '../../../../core/onion/index.ts';
 import type { Candidate } from '../../../../core/pipeline/index.ts';
@@ -38,6 +39,10 @@ export interface Mutation {
 
 const election = 'election/priority';
 const often = { crashEverySecs: 60, crashSecs: 20 } as const;
+
+/** A mesh that knows these records. */
+const recalling = (mesh: Mesh, records: Mesh['records']): Mesh =>
+  over(mesh, { records, record: (kind, node) => records(kind).find((record) => record.node === node) });
 
 /** A plugin of its own beside the others. */
 const beside =
@@ -99,17 +104,19 @@ export const mutations: readonly Mutation[] = [
         withService(plugin, meshContract, (mesh, host) => {
           // Everybody tells everybody else that all are well.
           const known = new Map<string, ClusterRecord>();
-          return over(mesh, {
-            members: () =>
-              mesh.members().map((member) => {
-                const heardAtMs = host.runtime.clock.monotonic();
-                return { ...member, state: 'alive' as const, heardAtMs };
-              }),
-            records: (kind) => {
+          return over(
+            recalling(mesh, (kind) => {
               for (const record of mesh.records(kind)) known.set(`${kind} ${record.node}`, record);
               return [...known].flatMap(([key, record]) => (key.startsWith(`${kind} `) ? [record] : []));
+            }),
+            {
+              members: () =>
+                mesh.members().map((member) => {
+                  const heardAtMs = host.runtime.clock.monotonic();
+                  return { ...member, state: 'alive' as const, heardAtMs };
+                }),
             },
-          });
+          );
         }),
       ),
     faults: { powerEverySecs: 60, powerSecs: 60 },
@@ -248,16 +255,15 @@ export const mutations: readonly Mutation[] = [
     mutate: (plugins, node) =>
       replaced(plugins, 'mesh', (plugin) =>
         withService(plugin, meshContract, (mesh) =>
-          over(mesh, {
-            records: (kind) =>
-              mesh
-                .records(kind)
-                .map((record) =>
-                  kind === 'election' && record.node > node
-                    ? { ...record, value: { ...(record.value as object), published: 1_000_000 } }
-                    : record,
-                ),
-          }),
+          recalling(mesh, (kind) =>
+            mesh
+              .records(kind)
+              .map((record) =>
+                kind === 'election' && record.node > node
+                  ? { ...record, value: { ...(record.value as object), published: 1_000_000 } }
+                  : record,
+              ),
+          ),
         ),
       ),
     faults: often,

@@ -33,7 +33,7 @@ export const versionOf = ({ node, kind, incarnation, version }: ClusterRecord): 
 
 /** What a node says in its own record of the election. */
 export function claimOf(mesh: Mesh | undefined, node: string): number | undefined {
-  const own = mesh?.records('election').find((record) => record.node === node)?.value as { claim?: number } | undefined;
+  const own = mesh?.record('election', node)?.value as { claim?: number } | undefined;
   return own?.claim;
 }
 

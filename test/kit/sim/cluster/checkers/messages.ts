@@ -26,7 +26,7 @@ export const checkMessages: MakeChecker = ({ world, storm, broken }) => {
   const said = new Map<string, Map<string, string>>();
   const remembered = new Map<string, unknown>();
   const remember = (node: SimulatedNode, { mesh }: Daemon, kind: string): void => {
-    const own = mesh.records(kind).find((record) => record.node === node.id);
+    const own = mesh.record(kind, node.id);
     if (own === undefined) return;
     const key = `${node.id} ${kind}`;
     if (remembered.get(key) === own.value) return;
