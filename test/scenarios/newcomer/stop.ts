@@ -2,7 +2,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import type { Running } from './command.ts';
-import { onFreeMachine } from './free-machine.ts';
+import { onFreeMachine } from '../../free-machine.ts';
 import {
   addTor,
   blindedKeysOf,

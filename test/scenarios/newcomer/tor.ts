@@ -3,7 +3,7 @@ import { chmodSync, statSync, writeFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { systemNet, type Endpoint } from '../../../core/runtime/index.ts';
 import { hashedControlPassword } from '../../kit/network/embedded/control-auth.ts';
-import { onFreeMachine } from './free-machine.ts';
+import { onFreeMachine } from '../../free-machine.ts';
 import {
   addTor,
   directoryOf,

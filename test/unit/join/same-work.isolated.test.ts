@@ -1,7 +1,7 @@
 /**
  * What a refusal costs, counted instead of timed: every call of node:crypto and every byte given to it. Who lacks an
- * invitation's token makes a member do exactly the same, whatever else is right or wrong; test/real/join-timing.test.ts has
- * the stopwatch.
+ * invitation's token makes a member do exactly the same, whatever else is right or wrong; test/bench/join-timing.ts has the
+ * stopwatch.
  */
 import { describe, expect, test, vi } from 'vitest';
 import { knock } from '../../../plugins/join/handshake.ts';

@@ -1,7 +1,7 @@
 /**
- * What the door's answers tell by their time, with a stopwatch: once at the work itself, once through the proxy on real
- * sockets. Requests of two kinds come in random turn; each search is first shown to find a leak that was planted.
- * test/unit/join/same-work.isolated.test.ts counts the work instead, and needs no quiet machine.
+ * `npm run bench:join`: what the door's answers tell by their time, with a stopwatch: once at the work itself, once through the
+ * proxy on real sockets. Requests of two kinds come in random turn; each search is first shown to find a leak that was planted.
+ * Takes minutes and wants a quiet machine; test/unit/join/same-work.isolated.test.ts counts the work instead, and does not.
  */
 import { afterEach, describe, expect, test } from 'vitest';
 import * as v from 'valibot';
@@ -106,7 +106,7 @@ const inWords = (name: string, { ts, medians }: Search): string =>
   `${name}: ${medians.map((time) => time.toFixed(4)).join(' and ')} ms, t ${ts.map((t) => t.toFixed(1)).join(', ')}`;
 
 describe('the work of a refusal', () => {
-  const samples = 300;
+  const samples = 1_500;
   const stopwatch =
     (answer: DoorAnswer) =>
     async (knocks: readonly Knock[]): Promise<number[]> => {
@@ -125,7 +125,7 @@ describe('the work of a refusal', () => {
     async ({ annotate }) => {
       const { member, none, others } = await kinds();
       // The code is compiled first.
-      await search(none, others['a used invitation'], 150, stopwatch(member.answer));
+      await search(none, others['a used invitation'], 500, stopwatch(member.answer));
       for (const [name, answer] of [
         ['planted, the shorter path', leaky(member)],
         ['planted, one key derivation more', slightlyLeaky(member)],
@@ -144,7 +144,7 @@ describe('the work of a refusal', () => {
 });
 
 describe('the answer at the door', () => {
-  const samples = 160;
+  const samples = 320;
   const together = 16;
   const doors = 16;
 
