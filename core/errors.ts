@@ -16,6 +16,7 @@ export const errorCodes = {
   ONION_SIGNATURE: 'a signature does not verify',
   ONION_WRONG_SERVICE: 'a descriptor is genuine but belongs to another service or time period',
   // core/pipeline
+  CYCLE_ANOTHER_PUBLISHER: 'an HSDir holds a descriptor of this address that this node has not made',
   CYCLE_BAD_MERGE: 'a merge policy returned something that may not be published',
   CYCLE_NEVER_ZERO: 'a plugin left no introduction point although some are known, and was overruled',
   CYCLE_NOT_ACCEPTED: 'no HSDir took the descriptor',

@@ -7,9 +7,9 @@
  * exit; whatever happens, what was published before stays, and `settled` is told the outcome. docs/pipeline.md draws it.
  */
 import { ChimeraError, messageOf } from '../errors.ts';
-import { opeLimit, type OnionAddress } from '../onion/index.ts';
+import type { OnionAddress } from '../onion/index.ts';
 import { withDeadline, type Clock, type Log, type Random } from '../runtime/index.ts';
-import type { CycleSettings, Hooks, Refusal } from './hooks.ts';
+import type { CycleSettings, Hooks } from './hooks.ts';
 import type {
   Candidate,
   Confirmation,
@@ -22,10 +22,10 @@ import type {
   HeadView,
   Merged,
   Published,
-  Sealed,
-  Upload,
   View,
 } from './model.ts';
+import { describeAnswers, isComplete, keepPublication, learnRevisions, type KeptPublication } from './publication.ts';
+import { recheck } from './recheck.ts';
 import type { Sealer } from './seal.ts';
 import type { createVerifier } from './verify.ts';
 
@@ -55,6 +55,8 @@ export interface CycleDependencies {
 export interface CycleMemory {
   number: number;
   published: Published | undefined;
+  /** What HSDirs are known to have of it; undefined from the first byte of an upload to the end of its fetch-back. */
+  kept?: KeptPublication | undefined;
   /** Faults of the running cycle, or of the last one. The engine adds those that a plugin's tap is named for. */
   faults: Fault[];
 }
@@ -65,10 +67,10 @@ export function createCycleMemory(): CycleMemory {
 
 /** Ends the cycle early with an outcome that is no failure. */
 class Ended extends Error {
-  readonly refusal: Refusal;
-  constructor(refusal: Refusal) {
-    super(refusal.why);
-    this.refusal = refusal;
+  readonly end: Pick<CycleResult, 'outcome' | 'why'>;
+  constructor(end: Pick<CycleResult, 'outcome' | 'why'>) {
+    super(end.why);
+    this.end = end;
   }
 }
 
@@ -194,31 +196,60 @@ export async function runCycle(
     const placement = sealer.place(consensus, merged.sets.length);
     const clients = dependencies.clients();
     const content = contentOf(merged, clients);
-    await step('review', async () => {
-      const { published } = memory;
-      const validAfter = consensus.times.validAfter;
-      const refusal = await hooks.review.promise({
+    const { published, kept } = memory;
+    const same =
+      published?.content === content && published.placement === placement.text && published.epoch === view.epoch;
+    const again = same && kept !== undefined && sealer.isLatest(kept.sealed) ? kept : undefined;
+    const rechecks = await step('review', async () => {
+      const answer = await hooks.review.promise({
         merged,
         reasons,
         published,
         content,
         placement: placement.text,
         epoch: view.epoch,
-        validAfter,
+        validAfter: consensus.times.validAfter,
+        resendable: again !== undefined,
       });
-      if (refusal !== undefined) throw new Ended(refusal);
+      if (answer !== undefined && answer.outcome !== 'recheck') throw new Ended(answer);
+      return answer !== undefined;
     });
-
-    const { sealed, certificatesExpireAt } = await step('seal', () =>
-      sealer.seal({ merged, placement, consensus, epoch: view.epoch, now, clients }),
-    );
 
     // A node that stood still in between may have been replaced: whatever has not been sent by then is not sent any more.
     const current = (): boolean => dependencies.mayPublish?.(view.epoch) ?? true;
     const inTerm = (doing: string): void => {
       if (!current()) throw new Ended({ outcome: 'standby', why: `the term of epoch ${view.epoch} ended ${doing}` });
     };
+    const introPoints = new Set(merged.sets.flat().map(({ id }) => id));
+    const leading = [...new Set(merged.sets.flat().map(({ head }) => head))].sort();
+    const counts = `${introPoints.size} introduction points of ${leading.length} ${leading.length === 1 ? 'head' : 'heads'}`;
+    if (rechecks && again !== undefined && published !== undefined) {
+      inTerm('before the upload');
+      const {
+        outcome,
+        why,
+        kept: known,
+        ...answers
+      } = await recheck(again, {
+        ...dependencies,
+        slots: placement.slots,
+        complete: published.confirmed,
+        step,
+        fault,
+        current,
+      });
+      memory.kept = known;
+      memory.published = { ...published, confirmed: outcome !== 'unconfirmed' };
+      sent = outcome === 'unchanged' ? answers : { ...answers, live: leading, introPoints: introPoints.size };
+      inTerm('during the upload');
+      throw new Ended({ outcome, why: `${counts}, ${why}` });
+    }
+
+    const { sealed, certificatesExpireAt } = await step('seal', () =>
+      sealer.seal({ merged, placement, consensus, epoch: view.epoch, now, clients }),
+    );
     inTerm('before the upload');
+    memory.kept = undefined;
     // From the first byte sent until all is confirmed, nobody knows which of the two descriptors an HSDir holds.
     if (memory.published !== undefined) memory.published = { ...memory.published, confirmed: false };
     sent = { sealed };
@@ -230,8 +261,6 @@ export async function runCycle(
     sent = { sealed, uploads };
     const accepted = uploads.filter((upload) => upload.accepted).length;
 
-    const introPoints = new Set(merged.sets.flat().map(({ id }) => id));
-    const leading = [...new Set(merged.sets.flat().map(({ head }) => head))].sort();
     const remember = (confirmed: boolean): void => {
       memory.published = {
         live: [...introPoints],
@@ -260,7 +289,7 @@ export async function runCycle(
     let confirmations: readonly Confirmation[] | undefined;
     try {
       confirmations = (await step('confirm', (signal) => hooks.confirm.promise({ sealed, signal, current }))) ?? [];
-      await learnRevisions(sealer, sealed, uploads, confirmations);
+      await learnRevisions(dependencies, sealed, uploads, confirmations);
     } catch (error) {
       // What is out is out: a fetch-back that fails leaves it unconfirmed.
       fault('confirm', 'confirm', error);
@@ -275,19 +304,13 @@ export async function runCycle(
             : `the reasons they gave: ${given}`,
       });
     }
-    const missing = confirmations?.filter((confirmation) => !confirmation.confirmed).length ?? 0;
-    const complete = confirmations !== undefined && missing === 0 && accepted === uploads.length;
+    memory.kept = keepPublication(sealed, uploads, confirmations);
+    const complete = isComplete(memory.kept);
     remember(complete);
     const outcome: CycleOutcome = complete ? 'published' : 'unconfirmed';
-    const counts = `${introPoints.size} introduction points of ${leading.length} ${leading.length === 1 ? 'head' : 'heads'}`;
-    const taken = `taken by ${accepted} of ${uploads.length} HSDirs`;
-    const back =
-      confirmations === undefined
-        ? 'the fetch-back failed'
-        : `fetched back from ${confirmations.length - missing} of ${confirmations.length}`;
-    result = { outcome, why: `${counts}, ${taken}, ${back}; ${rotation.why}` };
+    result = { outcome, why: `${counts}, ${describeAnswers(uploads, confirmations)}; ${rotation.why}` };
   } catch (error) {
-    if (error instanceof Ended) result = error.refusal;
+    if (error instanceof Ended) result = error.end;
     else {
       const cause = error instanceof Error ? error : new Error(messageOf(error));
       result = { outcome: 'failed', why: `${current}: ${cause.message}`, error: cause };
@@ -341,34 +364,6 @@ async function gather(
     fault('gather', 'gather', error);
   }
   return [...reports];
-}
-
-/**
- * A counter above ours at an HSDir means that another publisher was there: the next one must be above it. Only the
- * descriptor that clients use now can be fetched; when all HSDirs refuse the other one, the next try goes a step up.
- */
-async function learnRevisions(
-  sealer: Sealer,
-  sealed: Sealed,
-  uploads: readonly Upload[],
-  confirmations: readonly Confirmation[],
-): Promise<void> {
-  for (const { slot, blindedKey, revision } of sealed.descriptors) {
-    const known = slot === sealed.slots.clientUses ? confirmations : [];
-    const higher = known.flatMap((found) =>
-      found.revision !== undefined && found.revision > revision ? [found.revision] : [],
-    );
-    for (const found of higher) await sealer.sawRevision(blindedKey, found);
-    const own = uploads.filter((upload) => upload.slot === slot);
-    const refused = own.length > 0 && own.every(({ reason }) => reason === 'UPLOAD_REJECTED');
-    if (refused && higher.length === 0) await sealer.sawRevision(blindedKey, revision + refusedStep(revision));
-  }
-}
-
-/** About eight minutes of tor's own counter, and never beyond the epoch: a later one is not ours to overwrite. */
-function refusedStep(revision: bigint): bigint {
-  const left = opeLimit - 2n - (revision % opeLimit);
-  return left < 2n ** 24n ? left : 2n ** 24n;
 }
 
 function unanswered(hook: string, what: string): ChimeraError {

@@ -34,6 +34,15 @@ export interface Refusal {
   readonly why: string;
 }
 
+/**
+ * Nothing new is sealed: the last publication goes once more to the HSDirs that lack it, and is fetched back from those and one
+ * other. Counts only where `resendable` is true.
+ */
+export interface Recheck {
+  readonly outcome: 'recheck';
+  readonly why: string;
+}
+
 /** Settings of the cycle that plugins may change in `configure`. */
 export interface CycleSettings {
   readonly maximumIntroPoints: number;
@@ -75,6 +84,8 @@ export interface ReviewContext {
   readonly epoch: number;
   /** Unix seconds of the consensus in use. */
   readonly validAfter: number;
+  /** Whether the last publication says the same, at the same places, in the same term, and no higher counter has been seen. */
+  readonly resendable: boolean;
 }
 
 export interface UploadContext {
@@ -124,13 +135,13 @@ export function createHooks() {
     rotate: new AsyncSeriesBailHook<[View], Rotation | undefined>(['view']),
     /** Chooses the introduction points of the descriptor, or of each of several; the first answer counts. */
     merge: new AsyncSeriesBailHook<[MergeContext], Merged | undefined>(['context']),
-    /** Last look at what would be published; the first refusal ends the cycle and what is published stays. */
-    review: new AsyncSeriesBailHook<[ReviewContext], Refusal | undefined>(['context']),
+    /** Last look at what would be published; the first refusal ends the cycle and what is published stays, or is rechecked. */
+    review: new AsyncSeriesBailHook<[ReviewContext], Refusal | Recheck | undefined>(['context']),
     /** Sends the sealed descriptors to their HSDirs; the first answer, one result per HSDir, counts. */
     upload: new AsyncSeriesBailHook<[UploadContext], readonly Upload[] | undefined>(['context']),
     /** Fetches the descriptor back as a client would; the first answer counts. */
     confirm: new AsyncSeriesBailHook<[UploadContext], readonly Confirmation[] | undefined>(['context']),
-    /** After the upload step, before the fetch-back: which HSDirs took it. */
+    /** After the upload of what was newly sealed, before the fetch-back: which HSDirs took it. */
     uploaded: new SyncHook<[Sealed, readonly Upload[]]>(['sealed', 'uploads']),
     /** Always the end of a cycle, whatever its outcome. */
     settled: new AsyncSeriesHook<[CycleResult]>(['result']),

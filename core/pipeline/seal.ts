@@ -47,6 +47,8 @@ export interface Sealer {
   }): Promise<{ readonly sealed: Sealed; readonly certificatesExpireAt: number }>;
   /** Takes note of a counter found at an HSDir for a blinded key, so that the next one is above it. */
   sawRevision(blindedKey: Uint8Array, revision: bigint): Promise<void>;
+  /** Whether no counters above these have been used or seen since. */
+  isLatest(sealed: Sealed): boolean;
 }
 
 /**
@@ -184,5 +186,8 @@ export function createSealer(options: {
     },
 
     sawRevision: (blindedKey, revision) => revisions.record([{ blindedKey, revision }]),
+
+    isLatest: ({ descriptors }) =>
+      descriptors.every(({ blindedKey, revision }) => (revisions.lastSeen(blindedKey) ?? 0n) <= revision),
   };
 }

@@ -41,7 +41,7 @@ import {
   type Signer,
   type Upload,
 } from '../../../core/pipeline/index.ts';
-import { silentLog, type Random } from '../../../core/runtime/index.ts';
+import { silentLog, type Log, type Random } from '../../../core/runtime/index.ts';
 import { createMemoryStore, type MemoryStore } from '../../kit/sim/memory-store.ts';
 import { createSeededRandom } from '../../kit/sim/seeded-random.ts';
 import { createVirtualClock, type VirtualClock } from '../../kit/sim/virtual-clock.ts';
@@ -213,7 +213,7 @@ export function confirmAll(sealed: Sealed): Confirmation[] {
  * Time runs by itself: a cycle that waits is moved on by the virtual clock.
  */
 export async function createBench(
-  options: { maximumIntroPoints?: number; consensus?: Consensus; seed?: string } = {},
+  options: { maximumIntroPoints?: number; consensus?: Consensus; seed?: string; log?: Log } = {},
 ): Promise<Bench> {
   const random = createSeededRandom(options.seed ?? 'bench');
   const consensus = options.consensus ?? makeConsensus();
@@ -246,7 +246,7 @@ export async function createBench(
     settings: { maximumIntroPoints: options.maximumIntroPoints ?? 20, deadlinesMs: defaultDeadlinesMs },
     clock,
     random,
-    log: silentLog,
+    log: options.log ?? silentLog,
     address: addressOfKey(master.publicKey),
     sealer: createSealer({ signer, revisions: await storedRevisions(store, '/state/revisions.json'), random }),
     verify: createVerifier(),

@@ -48,6 +48,12 @@ const question = {
   placement: 'p',
   epoch: 0,
   validAfter: 0,
+  resendable: true,
+};
+const unconfirmed = { ...question, published: { ...published, confirmed: false } };
+const reasonOf = ({ signals }: BareHost): string => {
+  const { name, payload } = signals.at(-1) ?? { name: 'none', payload: {} };
+  return `${name}: ${'why' in payload ? payload.why : ''}`;
 };
 
 test.each<[string, Partial<ReviewContext>, boolean]>([
@@ -66,22 +72,27 @@ test.each<[string, Partial<ReviewContext>, boolean]>([
   expect(answer?.outcome).toBe(unchanged ? 'unchanged' : undefined);
 });
 
-test('what is not confirmed is published again, until it has been tried often enough', async () => {
-  const bare = await started({ unconfirmed_retries: 2 });
-  const unconfirmed = { ...question, published: { ...published, confirmed: false } };
-  const answers: (string | undefined)[] = [];
-  for (let round = 0; round < 3; round++) {
-    await bare.settle('unconfirmed');
-    answers.push((await bare.hooks.review.promise(unconfirmed))?.outcome);
-  }
-  expect(answers).toEqual([undefined, undefined, 'unchanged']);
+test('what is not confirmed is rechecked, and not sealed anew for every change of a peer', async () => {
+  const bare = await started();
+  bare.hooks.uploaded.call({} as Sealed, []);
+  await bare.settle('unconfirmed');
+  expect(await bare.hooks.review.promise(unconfirmed)).toMatchObject({ outcome: 'unchanged' });
+  await bare.settle('unchanged');
+  const delay = (await untilTick(bare)) ?? 0;
+  expect(delay).toBeLessThanOrEqual(2400);
+  const recheck = { ...unconfirmed, reasons: ['peerChanged: x', reasonOf(bare)] };
+  expect(await bare.hooks.review.promise(recheck)).toMatchObject({ outcome: 'recheck' });
+  // Where something else would be published, a counter above ours is known, or a refresh is due, a new one is sealed.
+  expect(await bare.hooks.review.promise({ ...recheck, content: 'a b' })).toBeUndefined();
+  expect(await bare.hooks.review.promise({ ...recheck, resendable: false })).toBeUndefined();
+  expect(await bare.hooks.review.promise({ ...recheck, reasons: [reasonOf(bare), 'tick: refresh'] })).toBeUndefined();
   // A failure may have left HSDirs with different descriptors, however content we were before.
   await bare.settle('failed');
   expect(await bare.hooks.review.promise(unconfirmed)).toBeUndefined();
 });
 
 test('beyond max_publishes_per_hour a change waits until there is room', async () => {
-  const bare = await started({ max_publishes_per_hour: 3 });
+  const bare = await started({ max_publishes_per_hour: 3, watch_secs: 0 });
   const change = { ...question, content: 'a b' };
   for (let minutes = 0; minutes < 3; minutes++) {
     expect(await bare.hooks.review.promise(change)).toBeUndefined();
@@ -102,9 +113,10 @@ test('another plugin’s veto is heard before', async () => {
 });
 
 test('after a publication the next is due within 60 to 120 minutes, at random', async () => {
-  const bare = await started();
+  const bare = await started({ watch_secs: 0 });
   const delays: number[] = [];
   for (let round = 0; round < 30; round++) {
+    bare.hooks.uploaded.call({} as Sealed, []);
     await bare.settle('published');
     delays.push((await untilTick(bare)) ?? 0);
   }
@@ -117,7 +129,7 @@ test('after a publication the next is due within 60 to 120 minutes, at random', 
 });
 
 test('a cycle that changes nothing does not put the refresh off', async () => {
-  const bare = await started({ refresh_min_secs: 3600, refresh_max_secs: 3600 });
+  const bare = await started({ refresh_min_secs: 3600, refresh_max_secs: 3600, watch_secs: 0 });
   await bare.settle('published');
   for (let quarter = 1; quarter <= 3; quarter++) {
     await bare.clock.advance(15 * minute);
@@ -127,7 +139,7 @@ test('a cycle that changes nothing does not put the refresh off', async () => {
 });
 
 test('a refresh that is overdue comes at once', async () => {
-  const bare = await started({ refresh_min_secs: 3600, refresh_max_secs: 3600 });
+  const bare = await started({ refresh_min_secs: 3600, refresh_max_secs: 3600, watch_secs: 0 });
   await bare.settle('published');
   await bare.settle('standby');
   await bare.clock.advance(120 * minute);
@@ -150,14 +162,43 @@ test('failures are tried again after 2, 4, 8 … 60 s, give or take a fifth; a s
   expect(await untilTick(bare)).toBeLessThanOrEqual(2400);
 });
 
-test('an unconfirmed one is tried again a few times, then left to the next refresh: an HSDir may stay away for good', async () => {
-  const bare = await started({ unconfirmed_retries: 3 });
-  const delays: number[] = [];
-  for (let round = 0; round < 8; round++) {
+test('an unconfirmed one is rechecked in quick steps, then ever more rarely, until the next refresh: an HSDir may stay away for good', async () => {
+  const bare = await started({ refresh_min_secs: 7200, refresh_max_secs: 7200 });
+  bare.hooks.uploaded.call({} as Sealed, []);
+  let seconds = 0;
+  for (const step of [2, 4, 8, 16, 32, 60, 60, 60, 60, 60, 120, 240, 480, 600, 600, 600]) {
     await bare.settle('unconfirmed');
-    delays.push((await untilTick(bare)) ?? 0);
+    const delay = (await untilTick(bare)) ?? 0;
+    expect(delay).toBeGreaterThanOrEqual(step * 800);
+    expect(delay).toBeLessThanOrEqual(step * 1200);
+    expect(reasonOf(bare)).toContain('tick: recheck');
+    seconds += delay / 1000;
   }
-  expect(delays.map((delay) => delay >= 60 * minute)).toEqual([false, false, false, true, false, false, false, true]);
+  while (!reasonOf(bare).includes('refresh')) {
+    await bare.settle('unconfirmed');
+    seconds += ((await untilTick(bare)) ?? 0) / 1000;
+  }
+  // No recheck has put it off; what it publishes is tried anew.
+  expect(seconds).toBeCloseTo(7200, 3);
+  bare.hooks.uploaded.call({} as Sealed, []);
+  await bare.settle('unconfirmed');
+  expect(await untilTick(bare)).toBeLessThanOrEqual(2400);
+});
+
+test('what is published is looked after at an HSDir every two minutes, and a cycle between puts that off by nothing', async () => {
+  const bare = await started();
+  bare.hooks.uploaded.call({} as Sealed, []);
+  await bare.settle('published');
+  for (let round = 0; round < 3; round++) {
+    await bare.clock.advance(minute);
+    await bare.settle('unchanged');
+    const delay = minute + ((await untilTick(bare)) ?? 0);
+    expect(delay).toBeGreaterThanOrEqual(96_000);
+    expect(delay).toBeLessThanOrEqual(144_000);
+    const look = { ...question, reasons: [reasonOf(bare)] };
+    expect(await bare.hooks.review.promise(look)).toMatchObject({ outcome: 'recheck' });
+    await bare.settle('unchanged');
+  }
 });
 
 test('standby: no timer is left', async () => {
@@ -168,7 +209,7 @@ test('standby: no timer is left', async () => {
 });
 
 test('a veto leaves the refresh where it was', async () => {
-  const bare = await started({ refresh_min_secs: 3600, refresh_max_secs: 3600 });
+  const bare = await started({ refresh_min_secs: 3600, refresh_max_secs: 3600, watch_secs: 0 });
   await bare.settle('published');
   await bare.clock.advance(20 * minute);
   await bare.settle('refused');

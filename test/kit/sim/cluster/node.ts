@@ -141,6 +141,8 @@ export async function makeDaemon(
     // Changes are told by events; a poll only finds what hangs, and costs much.
     heads: { target: parts.target, poll_interval_ms: 30_000, ...settings['heads'] },
     election: { priority: parts.priority, ...settings['election'] },
+    // What somebody else published last is found within the calm.
+    schedule: { watch_secs: 60, ...settings['schedule'] },
     plugins: { remove: ['heads/registry', 'admin'], add: ['mesh'] },
   };
   const loaded = { file: undefined, directory, value };
