@@ -54,7 +54,7 @@ export const errorCodes = {
   MESH_NODE_TAKEN: 'two nodes of a cluster have the same id',
   MESH_NO_ANSWER: 'a member did not answer a question, or refused',
   MESH_RECORD: 'a node wants to publish a record of a bad kind, or of too many kinds',
-  MESH_REMOVED: 'a node that was removed from the cluster cannot be admitted again',
+  MESH_REMOVED: 'a node was removed from the cluster: it publishes nothing, and cannot be admitted again',
   MESH_ROSTER: 'the roster of members is damaged, full, of another cluster, or not signed by members',
   MESH_TOO_LARGE: 'a message or record for the mesh is larger than it may be',
   SIEGE_METRICS_PORT: 'tor opens no MetricsPort for this node, or one that cannot be read',

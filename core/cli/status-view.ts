@@ -84,7 +84,10 @@ function section(output: Output, name: string, value: Json): void {
 
 /** One sentence: who publishes, as this node sees it. */
 export function headline(status: Table): string {
-  const { election } = status;
+  const { election, mesh } = status;
+  if (isTable(mesh) && typeof mesh['removedBy'] === 'string') {
+    return `this node was removed from the cluster by ${valueOf('', mesh['removedBy'])}, and publishes nothing`;
+  }
   if (!isTable(election)) return 'no election runs on this node';
   const { elected, publisher, epoch } = election;
   if (elected === true) return `this node publishes, epoch ${valueOf('', epoch ?? null)}`;

@@ -26,6 +26,7 @@ import { followPeerHeads, headsKind, recordOf } from './heads.ts';
 import type { MeshNode } from './model.ts';
 import { createMeshNode } from './node.ts';
 import { readRoster, rosterKeeper } from './roster-file.ts';
+import { warnOfRemoval } from './roster.ts';
 import { createMeshService } from './service.ts';
 import { statusOf } from './status.ts';
 
@@ -96,11 +97,20 @@ export const mesh = definePlugin<v.InferOutput<typeof options>>({
         host.signal('peerChanged', { node: change.node, why: `${change.node} has another record ${change.kind}` });
       }
     });
+    // It would publish its own heads alone, over what the cluster has.
+    host.hooks.admit.tap('mesh', () => {
+      const by = service.removedBy();
+      return by === undefined
+        ? undefined
+        : { outcome: 'refused', why: `this node was removed from the cluster by ${by}` };
+    });
     host.want(adminContract)?.status('mesh', () => statusOf(service, node));
 
     host.hooks.start.tapPromise('mesh', async () => {
       const kept = stateDirectory === undefined ? undefined : await readRoster(store, stateDirectory);
       const roster = service.settle(kept);
+      const removal = roster.removal(identity.node);
+      if (removal !== undefined) warnOfRemoval(log, removal);
       const others = (): void => {
         transport.admit?.(service.roster.admitted().filter(({ node: name }) => name !== identity.node));
       };

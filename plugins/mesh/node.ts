@@ -20,7 +20,7 @@ import { closeNodes, Overlay } from './overlay.ts';
 import { Prober } from './prober.ts';
 import { piecesOf, Pulls } from './pulls.ts';
 import { hashOf, isEndpoint } from './record.ts';
-import type { MemberRoster } from './roster.ts';
+import { warnOfRemoval, type MemberRoster } from './roster.ts';
 import { Sessions } from './session/sessions.ts';
 import { Skews } from './skews.ts';
 import { createVoice } from './voice.ts';
@@ -340,9 +340,10 @@ export function createMeshNode(options: {
     for (const message of told) {
       if (message.type === 'removal') {
         const { node } = message.removal;
-        if (node === self) log.error('this node was removed from the cluster', { node });
+        if (node === self) warnOfRemoval(log, message.removal);
         members.remove(node, changes, clock.monotonic());
-        sessions.end(node);
+        // Untold it would take the others for dead.
+        sessions.end(node, contentsOf([message]));
         leads.forget(node);
         observations.forget(node);
         for (const known of [skews.all, prober.clocksAsked]) known.delete(node);

@@ -7,6 +7,7 @@
 import type { AdmittedNode, NodeIdentity } from '../../core/engine/index.ts';
 import { nodeIdOf } from '../../core/engine/index.ts';
 import { ChimeraError } from '../../core/errors.ts';
+import type { Log } from '../../core/runtime/index.ts';
 import {
   admittedNode,
   encodeAdmission,
@@ -223,3 +224,13 @@ export function removeFrom(roster: MemberRoster, identity: NodeIdentity, node: s
 }
 
 const usable = (endpoints: readonly string[]): string[] => endpoints.filter(isEndpoint).slice(0, maximumEndpoints);
+
+/** For the node that was removed itself: when it hears of it, and at each start from then on. */
+export function warnOfRemoval(log: Log, removal: Removal): void {
+  const by = nodeIdOf(removal.signer);
+  const error = new ChimeraError('MESH_REMOVED', `this node, ${removal.node}, was removed from the cluster by ${by}`, {
+    remedy:
+      'stop it; to have it back, make new keys for it (delete its state directory), and let it join as another node',
+  });
+  log.error('this node was removed from the cluster, and publishes nothing', { by, error });
+}

@@ -11,6 +11,7 @@ import type {
   PeerChannel,
   Roster,
 } from '../../core/engine/index.ts';
+import { nodeIdOf } from '../../core/engine/index.ts';
 import { ChimeraError } from '../../core/errors.ts';
 import type { Transports } from '../transport/several.ts';
 import type { MeshNode } from './model.ts';
@@ -22,6 +23,8 @@ export interface MeshService {
   readonly channel: PeerChannel;
   /** The roster that was learned before the start, another that was kept, both, or a new cluster of this node alone. */
   settle(kept: MemberRoster | undefined): MemberRoster;
+  /** The member that has removed this node from the cluster. */
+  removedBy(): string | undefined;
   /** From now on the node answers. */
   run(node: MeshNode): void;
   /** Tells that the roster, or where a member is, has changed. */
@@ -129,6 +132,10 @@ export function createMeshService(options: {
         if (node === undefined) answers.push([topic, handler]);
         else node.channel.answer(topic, handler);
       },
+    },
+    removedBy: () => {
+      const removal = members?.removal(identity.node);
+      return removal && nodeIdOf(removal.signer);
     },
     settle: (kept) => {
       if (members === undefined) members = kept ?? foundRoster(identity, transport.endpoints);

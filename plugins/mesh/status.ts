@@ -12,6 +12,8 @@ export function statusOf(service: MeshService, node: MeshNode | undefined): Json
   return {
     cluster: service.roster.founder ?? null,
     admitted: admitted.length,
+    /** Who removed this node from the cluster. */
+    removedBy: service.removedBy() ?? null,
     dropped: service.mesh.dropped,
     ...node?.figures,
     largestSkewMs: Math.max(0, ...[...skews.values()].map(Math.abs)),

@@ -1,6 +1,6 @@
 /** Who publishes, and what the HSDirs hold, while publishers stop, die, are cut off and start again. The seeds replay a failure. */
 import { describe, expect, test } from 'vitest';
-import { definePlugin, electionContract } from '../../core/engine/index.ts';
+import { definePlugin, electionContract, rosterContract } from '../../core/engine/index.ts';
 import { isChimeraError } from '../../core/errors.ts';
 import { startServiceCluster, type SeenUpload, type ServiceCluster, type ServiceNode } from './service-cluster.ts';
 
@@ -216,4 +216,27 @@ describe.each([true, false])('all nodes start again, with a state directory: %s'
     expect(fenced(cluster).length > 0).toBe(!state);
     await cluster.end();
   });
+});
+
+test('the publisher is removed from the cluster: it hears of it and publishes nothing more, and another one does', async () => {
+  const cluster = await started(3, 'removed');
+  const { clock } = cluster;
+  const nodes = cluster.nodes as ServiceNode[];
+  const [first, second] = nodes as [ServiceNode, ServiceNode];
+  second.engine.service(rosterContract).remove(first.engine.node, 'the test wants it');
+  await clock.advance(500);
+  expect(first.engine.service(rosterContract).removed()).toEqual([first.engine.node]);
+  nodes.splice(nodes.indexOf(first), 1);
+  await cluster.published(30_000, { after: 0, heads: 2 });
+  const from = cluster.uploads.length;
+  // By itself it would take the others for dead, and publish its own heads alone.
+  expect(await clock.runFor(first.engine.requestCycle('operator: test'), 10_000)).toMatchObject({
+    outcome: 'refused',
+    why: `this node was removed from the cluster by ${second.engine.node}`,
+  });
+  await clock.advance(30_000);
+  expect(cluster.uploads.slice(from).filter(({ epoch }) => epoch !== 1)).toEqual([]);
+  expect(cluster.heldEpochs()).toEqual([1]);
+  nodes.push(first);
+  await cluster.end();
 });

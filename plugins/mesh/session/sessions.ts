@@ -108,10 +108,12 @@ export class Sessions {
     else this.#drop('no datagram of the mesh');
   }
 
-  /** The member was removed: nothing of it stays. */
-  end(node: string): void {
+  /** The member was removed: nothing of it stays. If there is a session it is sent `last` thrice: one may be lost. */
+  end(node: string, last: readonly Uint8Array[] = []): void {
     const peer = this.#peers.get(node);
     if (peer === undefined) return;
+    if (peer.current !== undefined)
+      for (const content of [...last, ...last, ...last]) this.#sendBy(peer.current, content);
     peer.retry?.cancel();
     if (peer.pending !== undefined) this.#pendingByIndex.delete(peer.pending.index);
     for (const session of [peer.current, peer.previous, peer.next?.session]) this.#close(session);

@@ -156,6 +156,9 @@ describe('chimera status', () => {
     ]);
     expect([valueOf('a', null), valueOf('a', [1, 'b']), valueOf('a', { bC: true })]).toEqual(['–', '1, b', 'b c yes']);
     expect(headline({ election: { publisher: null, elected: false } })).toBe('nobody publishes');
+    expect(headline({ election: { publisher: 'b', epoch: 3, elected: true }, mesh: { removedBy: 'c' } })).toBe(
+      'this node was removed from the cluster by c, and publishes nothing',
+    );
     expect(headline({ election: { publisher: 'b', epoch: 3, elected: false } })).toBe(
       'b publishes, epoch 3; this node stands by',
     );

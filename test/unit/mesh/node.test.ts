@@ -1,5 +1,7 @@
 /** Nodes of the mesh together: who is there, what each says, and what a stranger or a removed one can do about it. */
 import { describe, expect, test } from 'vitest';
+import { removeFrom } from '../../../plugins/mesh/roster.ts';
+import { recordingLog, type LogLine } from '../plugins/support.ts';
 import { testMesh } from './mesh-node.ts';
 
 test('find each other, learn each other’s records, and only newer ones', async () => {
@@ -181,7 +183,6 @@ describe('the roster', () => {
     const [a, b, c] = [join('a'), join('b'), join('c')];
     c.mesh.publish('load', 'c');
     await clock.advance(3_000);
-    const { removeFrom } = await import('../../../plugins/mesh/roster.ts');
     const removal = removeFrom(a.roster, a.identity, c.node);
     a.mesh.rosterChanged([{ type: 'removal', removal }]);
     await clock.advance(1_000);
@@ -199,6 +200,22 @@ describe('the roster', () => {
       expect(node.roster.merge(again.roster.admissions(), [])).toBe(false);
     }
     expect(members.nameOf(c.node)).toBe('c');
+  });
+
+  test.each([0, 0.3])('a removed member is told so, as its last words (loss %d)', async (loss) => {
+    const { clock, join } = testMesh(['a', 'b', 'c', 'd'], { loss });
+    const lines: LogLine[] = [];
+    const [a, b] = [join('a'), join('b')];
+    const c = join('c', undefined, 'c', recordingLog(lines));
+    join('d');
+    await clock.advance(10_000);
+    a.mesh.rosterChanged([{ type: 'removal', removal: removeFrom(a.roster, a.identity, c.node) }]);
+    await clock.advance(5_000);
+    expect(c.roster.isRemoved(c.node)).toBe(true);
+    const told = lines.filter(({ level }) => level === 'error');
+    expect(told).toMatchObject([{ fields: { by: a.node, error: { code: 'MESH_REMOVED' } } }]);
+    expect(b.roster.isRemoved(c.node)).toBe(true);
+    expect(a.states()).toEqual(['a alive', 'b alive', 'd alive']);
   });
 });
 
