@@ -1,6 +1,6 @@
 /** Files. The only place that touches a disk; simulations pass one that lives in memory. */
 import { chmod, chown, mkdir, open, readdir, rename, rm, rmdir, stat, statfs, type FileHandle } from 'node:fs/promises';
-import { dirname } from 'node:path';
+import { dirname, resolve } from 'node:path';
 import { systemSelf, type Self } from './self.ts';
 
 export interface Store {
@@ -81,6 +81,36 @@ export async function removeUnfinished(
   }
 }
 
+async function isDirectory(path: string): Promise<boolean> {
+  try {
+    return (await stat(path)).isDirectory();
+  } catch (error) {
+    if (absent(error)) return false;
+    throw error;
+  }
+}
+
+/**
+ * The directories on the way to `path` that are not there, outermost first. Node's own recursive mkdir goes round for ever where the parent is there and
+ * nothing can be made in it (/proc), or is a link to nowhere.
+ */
+async function missingOf(path: string): Promise<string[]> {
+  const missing: string[] = [];
+  for (let at = resolve(path); !(await isDirectory(at)) && at !== dirname(at); at = dirname(at)) missing.unshift(at);
+  return missing;
+}
+
+/** False when somebody else has made it just before. */
+async function makeOne(path: string, mode: number): Promise<boolean> {
+  try {
+    await mkdir(path, { mode });
+    return true;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST' || !(await isDirectory(path))) throw error;
+    return false;
+  }
+}
+
 export const systemStore: Store = {
   read: async (path, maximumBytes) => {
     let file: FileHandle;
@@ -122,7 +152,9 @@ export const systemStore: Store = {
   },
 
   makeDirectory: async (path, mode = 0o700) => {
-    if ((await mkdir(path, { recursive: true, mode })) !== undefined) await chmod(path, mode);
+    let made = false;
+    for (const one of await missingOf(path)) made = await makeOne(one, mode);
+    if (made) await chmod(path, mode);
   },
 
   remove: (path) => rm(path, { recursive: true, force: true }),

@@ -76,6 +76,24 @@ describe.each<[string, () => Store, () => string]>([
   });
 });
 
+test('where no directory can be made it says so, and does not try for ever', async () => {
+  await expect(systemStore.makeDirectory('/proc/chimera')).rejects.toMatchObject({ code: 'ENOENT' });
+  await expect(systemStore.makeDirectory('/proc/chimera/state')).rejects.toMatchObject({ code: 'ENOENT' });
+  const nowhere = join(directory, 'nowhere');
+  await symlink(join(directory, 'is', 'not', 'there'), nowhere);
+  await expect(systemStore.makeDirectory(join(nowhere, 'inner'))).rejects.toMatchObject({ code: 'EEXIST' });
+  const file = join(directory, 'a-file');
+  await writeFile(file, '');
+  await expect(systemStore.makeDirectory(join(file, 'inner'))).rejects.toMatchObject({ code: 'ENOTDIR' });
+  await expect(systemStore.makeDirectory(file)).rejects.toMatchObject({ code: 'EEXIST' });
+});
+
+test('directories that two make at once are there', async () => {
+  const path = join(directory, 'x', 'y', 'z');
+  await Promise.all([1, 2, 3, 4].map(() => systemStore.makeDirectory(path)));
+  expect(await modeOf(path)).toBe(0o700);
+});
+
 test('files are for the owner alone unless said otherwise, whatever was there before', async () => {
   const path = join(directory, 'file');
   await writeFile(path, 'old', { mode: 0o644 });
