@@ -22,7 +22,7 @@ export function sameBytes(left: Uint8Array, right: Uint8Array): boolean {
 
 /** An own copy: not a window into a larger buffer, and not a Buffer. */
 export function copyOf(bytes: Uint8Array): Uint8Array {
-  return Uint8Array.from(bytes);
+  return new Uint8Array(bytes);
 }
 
 const base32Alphabet = 'abcdefghijklmnopqrstuvwxyz234567';

@@ -63,6 +63,8 @@ export class Entries {
   readonly #bytesOf = new Map<string, number>();
   readonly #changes = new Map<string, number>();
   #stored = 0;
+  /** Until the next change. */
+  #digest: Buffer | undefined;
 
   get(node: string, kind: string): Entry | undefined {
     return this.#byNode.get(node)?.get(kind);
@@ -115,6 +117,7 @@ export class Entries {
 
   #count(entry: Entry, bytes: number): void {
     this.#stored += bytes;
+    this.#digest = undefined;
     this.#bytesOf.set(entry.node, (this.#bytesOf.get(entry.node) ?? 0) + bytes);
     const at = 2 * this.#bucket(entry.node);
     this.#changes.set(entry.kind, this.changesOf(entry.kind) + 1);
@@ -137,9 +140,11 @@ export class Entries {
 
   /** Equal when the entries are. */
   digest(): Buffer {
-    const digest = Buffer.alloc(digestBytes);
-    for (const word of [0, 1]) digest.writeUInt32BE(this.#all[word] as number, 4 * word);
-    return digest;
+    if (this.#digest === undefined) {
+      this.#digest = Buffer.alloc(digestBytes);
+      for (const word of [0, 1]) this.#digest.writeUInt32BE(this.#all[word] as number, 4 * word);
+    }
+    return this.#digest;
   }
 
   /** Four bytes a bucket. */
@@ -152,10 +157,10 @@ export class Entries {
 
   /** What is here in the buckets that differ from those of another's summary. */
   differing(summary: Uint8Array): EntryKey[] {
-    const own = this.summary();
-    const differs = (bucket: number): boolean =>
-      !own.subarray(4 * bucket, 4 * bucket + 4).equals(summary.subarray(4 * bucket, 4 * bucket + 4));
-    const wanted = new Set(Array.from({ length: bucketCount }, (_none, bucket) => bucket).filter(differs));
+    const theirs = Buffer.from(summary.buffer, summary.byteOffset, summary.length);
+    const wanted = new Set<number>();
+    for (let bucket = 0; bucket < bucketCount; bucket++)
+      if (theirs.readUInt32BE(4 * bucket) !== this.#sums[2 * bucket]) wanted.add(bucket);
     const found: EntryKey[] = [];
     for (const [node, kinds] of this.#byNode) {
       if (!wanted.has(this.#bucket(node))) continue;

@@ -12,11 +12,13 @@ import {
   encodeMessage,
   maximumListed,
   messageHeaderBytes,
+  writeMessage,
   type EntryKey,
   type Message,
 } from './message.ts';
 import { maximumContentBytes } from './session/datagram.ts';
 import { Bucket } from './session/flood.ts';
+import { Writer } from './wire.ts';
 
 /** News take at most so much of a ping, an ack or a lease. */
 const maximumNewsBytes = 260;
@@ -138,18 +140,15 @@ export class Exchange {
 /** Messages as the contents of as few datagrams as hold them. */
 export function contentsOf(messages: readonly Message[]): Buffer[] {
   const contents: Buffer[] = [];
-  let parts: Buffer[] = [];
-  let length = 0;
+  let writer = new Writer();
   for (const message of messages) {
-    const encoded = encodeMessage(message);
-    if (length + encoded.length > maximumContentBytes && parts.length > 0) {
-      contents.push(Buffer.concat(parts));
-      parts = [];
-      length = 0;
-    }
-    parts.push(encoded);
-    length += encoded.length;
+    const before = writer.length;
+    writeMessage(writer, message);
+    if (writer.length <= maximumContentBytes || before === 0) continue;
+    const both = writer.done();
+    contents.push(both.subarray(0, before));
+    writer = new Writer().bytes(both.subarray(before));
   }
-  if (parts.length > 0) contents.push(Buffer.concat(parts));
+  if (writer.length > 0) contents.push(writer.done());
   return contents;
 }

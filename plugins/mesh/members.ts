@@ -193,8 +193,10 @@ export class Members {
       if (suspicion === undefined && !leading) continue;
       const why = (): string =>
         `${node} is silent for ${(Math.min(nowMs - peer.heardAtMs, nowMs) / 1_000).toFixed(1)} s`;
-      const timeoutMs = suspicionTimeoutMs(this.#settings.suspicionMs, size, (suspicion?.accusers.size ?? 1) - 1);
-      if (suspicion !== undefined && nowMs - suspicion.sinceMs >= timeoutMs) {
+      const stoodLongEnough =
+        suspicion !== undefined &&
+        nowMs - suspicion.sinceMs >= suspicionTimeoutMs(this.#settings.suspicionMs, size, suspicion.accusers.size - 1);
+      if (stoodLongEnough) {
         this.#set(peer, 'dead', why(), nowMs, changes);
         died.push(peer);
       } else if (leading && state === 'alive' && silentMs >= this.#settings.leaderSilentMs) {

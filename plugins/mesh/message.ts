@@ -13,9 +13,9 @@
  */
 import {
   encodeAdmission,
-  encodeLease,
-  encodeRecord,
   encodeRemoval,
+  putLease,
+  putRecord,
   readAdmission,
   readLease,
   readNode,
@@ -130,67 +130,65 @@ const entryKindPattern = /^(?:[a-z][a-z-]{0,31}|[+!-])$/;
 
 const age = (ageMs: number): number => Math.min(maximumAgeMs, Math.max(0, Math.round(ageMs)));
 
-function writeKeys(keys: readonly EntryKey[]): Buffer {
-  const writer = new Writer().u8(keys.length);
-  for (const { node, kind, incarnation, version } of keys) {
-    writer.fixed(node).text(kind).u48(incarnation).u48(version);
-  }
-  return writer.done();
-}
-
-function body(message: Message): Uint8Array {
-  const writer = new Writer();
+function writeBody(writer: Writer, message: Message): Writer {
   switch (message.type) {
     case 'ping':
-      return writer.u32(message.nonce).done();
+      return writer.u32(message.nonce);
     case 'ack':
-      return writer.u32(message.nonce).u48(message.wallMs).done();
+      return writer.u32(message.nonce).u48(message.wallMs);
     case 'probe':
-      return writer.u32(message.nonce).fixed(message.node).done();
+      return writer.u32(message.nonce).fixed(message.node);
     case 'probed':
-      return writer.u32(message.nonce).fixed(message.node).u32(age(message.ageMs)).done();
+      return writer.u32(message.nonce).fixed(message.node).u32(age(message.ageMs));
     case 'suspicion': {
       const { node, incarnation, version, ageMs, accuser } = message.suspicion;
-      return writer.fixed(node).u48(incarnation).u48(version).u32(age(ageMs)).fixed(accuser).done();
+      return writer.fixed(node).u48(incarnation).u48(version).u32(age(ageMs)).fixed(accuser);
     }
     case 'lease':
-      return writer.bytes(encodeLease(message.lease)).u32(age(message.ageMs)).done();
+      return putLease(writer, message.lease).u32(age(message.ageMs));
     case 'digest':
-      return message.digest;
+      return writer.bytes(message.digest);
     case 'summary':
-      return message.buckets;
+      return writer.bytes(message.buckets);
     case 'listing':
     case 'want':
-      return writeKeys(message.keys);
+      writer.u8(message.keys.length);
+      for (const { node, kind, incarnation, version } of message.keys) {
+        writer.fixed(node).text(kind).u48(incarnation).u48(version);
+      }
+      return writer;
     case 'record':
-      return writer
-        .bytes(encodeRecord(message.record))
-        .bytes(message.value ?? new Uint8Array())
-        .done();
+      putRecord(writer, message.record);
+      return message.value === undefined ? writer : writer.bytes(message.value);
     case 'admission':
-      return encodeAdmission(message.admission);
+      return writer.bytes(encodeAdmission(message.admission));
     case 'removal':
-      return encodeRemoval(message.removal);
+      return writer.bytes(encodeRemoval(message.removal));
     case 'death':
-      return writer.fixed(message.death.node).u48(message.death.incarnation).u48(message.death.version).done();
-    case 'pull': {
+      return writer.fixed(message.death.node).u48(message.death.incarnation).u48(message.death.version);
+    case 'pull':
       writer.text(message.blob).u8(message.indexes.length);
       for (const index of message.indexes) writer.u16(index);
-      return writer.done();
-    }
+      return writer;
     case 'piece':
-      return writer.text(message.blob).u32(message.total).u16(message.index).bytes(message.body).done();
+      return writer.text(message.blob).u32(message.total).u16(message.index).bytes(message.body);
     case 'ask':
-      return writer.u32(message.id).text(message.topic).u32(message.total).bytes(message.start).done();
+      return writer.u32(message.id).text(message.topic).u32(message.total).bytes(message.start);
     default:
-      return writer.u32(message.id).u8(Number(message.refused)).u32(message.total).bytes(message.start).done();
+      return writer.u32(message.id).u8(Number(message.refused)).u32(message.total).bytes(message.start);
   }
 }
 
 /** One message with its header. */
+export function writeMessage(writer: Writer, message: Message): void {
+  writer.u8(messageTypes[message.type]).sized(() => writeBody(writer, message));
+}
+
+/** One message with its header. */
 export function encodeMessage(message: Message): Buffer {
-  const bytes = body(message);
-  return new Writer().u8(messageTypes[message.type]).u16(bytes.length).bytes(bytes).done();
+  const writer = new Writer();
+  writeMessage(writer, message);
+  return writer.done();
 }
 
 function readKeys(reader: Reader): EntryKey[] {

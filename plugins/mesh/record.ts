@@ -5,7 +5,6 @@
 import { createHash } from 'node:crypto';
 import type { NodeIdentity, NodePublicKeys } from '../../core/engine/index.ts';
 import { nodeIdOf } from '../../core/engine/index.ts';
-import { ascii } from '../../core/onion/bytes.ts';
 import { verifyPlain } from '../../core/onion/signature.ts';
 import { nodeIdLength, nodeIdPattern, Writer, type Reader } from './wire.ts';
 
@@ -71,33 +70,35 @@ export interface Removal {
 
 export const hashOf = (bytes: Uint8Array): Buffer => createHash('sha256').update(bytes).digest();
 
-const writeRecord = ({ node, kind, incarnation, version, length, hash }: Omit<SignedRecord, 'signature'>): Buffer =>
-  new Writer().fixed(node).text(kind).u48(incarnation).u48(version).u32(length).bytes(hash).done();
-const writeLease = ({ node, incarnation, sequence, leading }: Omit<Lease, 'signature'>): Buffer =>
-  new Writer().fixed(node).u48(incarnation).u48(sequence).u8(Number(leading)).done();
-const writeAdmission = ({ keys, endpoints }: Pick<Admission, 'keys' | 'endpoints'>): Buffer => {
-  const writer = new Writer().bytes(keys.signing).bytes(keys.agreement).u8(endpoints.length);
+const writeRecord = (
+  writer: Writer,
+  { node, kind, incarnation, version, length, hash }: Omit<SignedRecord, 'signature'>,
+): Writer => writer.fixed(node).text(kind).u48(incarnation).u48(version).u32(length).bytes(hash);
+const writeLease = (writer: Writer, { node, incarnation, sequence, leading }: Omit<Lease, 'signature'>): Writer =>
+  writer.fixed(node).u48(incarnation).u48(sequence).u8(Number(leading));
+const writeAdmission = (writer: Writer, { keys, endpoints }: Pick<Admission, 'keys' | 'endpoints'>): Writer => {
+  writer.bytes(keys.signing).bytes(keys.agreement).u8(endpoints.length);
   for (const endpoint of endpoints) writer.text(endpoint);
-  return writer.done();
+  return writer;
 };
 
-const signed = (label: string, cluster: string, fields: Uint8Array): Buffer =>
-  Buffer.concat([ascii(`${label}\0${cluster}`), fields]);
+/** What is signed: the fields follow. */
+const signed = (label: string, cluster: string): Writer => new Writer().fixed(`${label}\0${cluster}`);
 
 export function signRecord(
   identity: NodeIdentity,
   cluster: string,
   record: Omit<SignedRecord, 'signature'>,
 ): SignedRecord {
-  return { ...record, signature: identity.sign(signed(recordLabels.record, cluster, writeRecord(record))) };
+  return { ...record, signature: identity.sign(writeRecord(signed(recordLabels.record, cluster), record).done()) };
 }
 
 export function verifyRecord(cluster: string, signer: Uint8Array, record: SignedRecord): boolean {
-  return verifyPlain(signer, signed(recordLabels.record, cluster, writeRecord(record)), record.signature);
+  return verifyPlain(signer, writeRecord(signed(recordLabels.record, cluster), record).done(), record.signature);
 }
 
-export function encodeRecord(record: SignedRecord): Buffer {
-  return Buffer.concat([writeRecord(record), record.signature]);
+export function putRecord(writer: Writer, record: SignedRecord): Writer {
+  return writeRecord(writer, record).bytes(record.signature);
 }
 
 export function readRecord(reader: Reader): SignedRecord {
@@ -119,15 +120,15 @@ export function readRecord(reader: Reader): SignedRecord {
 }
 
 export function signLease(identity: NodeIdentity, cluster: string, lease: Omit<Lease, 'signature'>): Lease {
-  return { ...lease, signature: identity.sign(signed(recordLabels.lease, cluster, writeLease(lease))) };
+  return { ...lease, signature: identity.sign(writeLease(signed(recordLabels.lease, cluster), lease).done()) };
 }
 
 export function verifyLease(cluster: string, signer: Uint8Array, lease: Lease): boolean {
-  return verifyPlain(signer, signed(recordLabels.lease, cluster, writeLease(lease)), lease.signature);
+  return verifyPlain(signer, writeLease(signed(recordLabels.lease, cluster), lease).done(), lease.signature);
 }
 
-export function encodeLease(lease: Lease): Buffer {
-  return Buffer.concat([writeLease(lease), lease.signature]);
+export function putLease(writer: Writer, lease: Lease): Writer {
+  return writeLease(writer, lease).bytes(lease.signature);
 }
 
 export function readLease(reader: Reader): Lease {
@@ -149,17 +150,17 @@ export function signAdmission(
   cluster: string,
   admission: Pick<Admission, 'keys' | 'endpoints'>,
 ): Admission {
-  const signature = identity.sign(signed(recordLabels.admission, cluster, writeAdmission(admission)));
+  const signature = identity.sign(writeAdmission(signed(recordLabels.admission, cluster), admission).done());
   return { ...admission, signer: identity.keys.signing, signature };
 }
 
 export function verifyAdmission(cluster: string, admission: Admission): boolean {
-  const fields = writeAdmission(admission);
-  return verifyPlain(admission.signer, signed(recordLabels.admission, cluster, fields), admission.signature);
+  const fields = writeAdmission(signed(recordLabels.admission, cluster), admission).done();
+  return verifyPlain(admission.signer, fields, admission.signature);
 }
 
 export function encodeAdmission(admission: Admission): Buffer {
-  return Buffer.concat([writeAdmission(admission), admission.signer, admission.signature]);
+  return writeAdmission(new Writer(), admission).bytes(admission.signer).bytes(admission.signature).done();
 }
 
 export function readAdmission(reader: Reader): Admission {
@@ -171,12 +172,12 @@ export function readAdmission(reader: Reader): Admission {
 }
 
 export function signRemoval(identity: NodeIdentity, cluster: string, node: string): Removal {
-  const signature = identity.sign(signed(recordLabels.removal, cluster, ascii(node)));
+  const signature = identity.sign(signed(recordLabels.removal, cluster).fixed(node).done());
   return { node, signer: identity.keys.signing, signature };
 }
 
 export function verifyRemoval(cluster: string, { node, signer, signature }: Removal): boolean {
-  return verifyPlain(signer, signed(recordLabels.removal, cluster, ascii(node)), signature);
+  return verifyPlain(signer, signed(recordLabels.removal, cluster).fixed(node).done(), signature);
 }
 
 export function encodeRemoval({ node, signer, signature }: Removal): Buffer {

@@ -6,12 +6,10 @@ const malformed = new Malformed('malformed');
 
 export class Reader {
   readonly #bytes: Uint8Array;
-  readonly #view: DataView;
   #at = 0;
 
   constructor(bytes: Uint8Array) {
     this.#bytes = bytes;
-    this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   }
 
   /** Bytes that have not been read. */
@@ -37,31 +35,31 @@ export class Reader {
   }
 
   u8(): number {
-    return this.#view.getUint8(this.#take(1));
+    return this.#bytes[this.#take(1)] as number;
   }
 
   u16(): number {
-    return this.#view.getUint16(this.#take(2));
+    const at = this.#take(2);
+    return ((this.#bytes[at] as number) << 8) | (this.#bytes[at + 1] as number);
   }
 
   u32(): number {
-    return this.#view.getUint32(this.#take(4));
+    return this.u16() * 0x1_0000 + this.u16();
   }
 
   u48(): number {
-    const at = this.#take(6);
-    return this.#view.getUint16(at) * 0x1_0000_0000 + this.#view.getUint32(at + 2);
+    return this.u16() * 0x1_0000_0000 + this.u32();
   }
 
   /** ASCII text with its length in one byte before it, which must match the pattern. */
   text(pattern: RegExp): string {
-    const text = Buffer.from(this.bytes(this.u8())).toString('latin1');
-    return this.require(pattern.test(text), text);
+    return this.fixed(this.u8(), pattern);
   }
 
   /** ASCII text of a fixed length. */
   fixed(length: number, pattern: RegExp): string {
-    const text = Buffer.from(this.bytes(length)).toString('latin1');
+    const bytes = this.bytes(length);
+    const text = Buffer.from(bytes.buffer, bytes.byteOffset, length).toString('latin1');
     return this.require(pattern.test(text), text);
   }
 
@@ -89,6 +87,11 @@ const firstRoom = 256;
 export class Writer {
   #bytes = Buffer.allocUnsafe(firstRoom);
   #length = 0;
+
+  /** Bytes that have been written. */
+  get length(): number {
+    return this.#length;
+  }
 
   /** Room for so many bytes more; gives where they go. */
   #room(length: number): number {
@@ -139,6 +142,14 @@ export class Writer {
   fixed(text: string): this {
     const at = this.#room(text.length);
     this.#bytes.write(text, at, 'latin1');
+    return this;
+  }
+
+  /** Writes what `write` writes, its length in two bytes before it. */
+  sized(write: (writer: this) => void): this {
+    const at = this.#room(2);
+    write(this);
+    this.#bytes.writeUInt16BE(this.#length - at - 2, at);
     return this;
   }
 

@@ -44,7 +44,11 @@ export function typeOf(bytes: Uint8Array): keyof typeof datagramTypes | undefine
 }
 
 const u32 = (bytes: Uint8Array, at: number): number =>
-  new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength).getUint32(at);
+  (((bytes[at] as number) << 24) |
+    ((bytes[at + 1] as number) << 16) |
+    ((bytes[at + 2] as number) << 8) |
+    (bytes[at + 3] as number)) >>>
+  0;
 
 /** The first index: the receiver's in `data` and `cookie`, the sender's in the others. */
 export const indexOf = (bytes: Uint8Array): number => u32(bytes, prefixBytes);

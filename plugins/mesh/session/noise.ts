@@ -50,30 +50,37 @@ interface Sealed {
   readonly sealed: Uint8Array;
   readonly plain: Uint8Array;
 }
-/** Tag, as a text → what was sealed with it. */
-const sealedLast = new Map<string, Sealed>();
-let mostSealed = 0;
+/** What was sealed last, each in the place that its tag says. */
+let sealedLast: (Sealed | undefined)[] = [];
+let sealing: typeof sealNow = sealNow;
 
 /**
- * From now on the last `count` texts that this process has sealed are remembered, and opened without work when they come back
- * unchanged. None is by default. For a simulation, where one process holds all nodes.
+ * From now on about the last `count` texts that this process has sealed are remembered, and opened without work when they come back
+ * unchanged. None is by default. For a simulation, where one process holds all nodes; it may bring a way to seal of its own, which
+ * must come to the same bytes.
  */
-export function rememberSealed(count: number): void {
-  mostSealed = count;
-  if (count === 0) sealedLast.clear();
+export function rememberSealed(count: number, seals: typeof sealNow = sealNow): void {
+  sealedLast = Array.from({ length: count === 0 ? 0 : 2 ** Math.ceil(Math.log2(count)) });
+  sealing = seals;
 }
 
-const tagOf = (sealed: Uint8Array): string =>
-  Buffer.from(sealed.buffer, sealed.byteOffset, sealed.length).toString('latin1', sealed.length - tagBytes);
+/** By the tag's last bytes, which are as good as random. */
+function placeOf(sealed: Uint8Array): number {
+  const { length } = sealed;
+  return (
+    (((sealed[length - 1] as number) << 16) | ((sealed[length - 2] as number) << 8) | (sealed[length - 3] as number)) &
+    (sealedLast.length - 1)
+  );
+}
 const equal = (a: Uint8Array, b: Uint8Array): boolean => Buffer.compare(a, b) === 0;
 
 /** Ciphertext and tag. A counter is used once for a key. */
 export function seal(key: Uint8Array, counter: number, associated: Uint8Array, plain: Uint8Array): Buffer {
-  const sealed = sealNow(key, counter, associated, plain);
-  if (mostSealed > 0) {
-    const oldest = sealedLast.keys().next();
-    if (sealedLast.size >= mostSealed && oldest.done !== true) sealedLast.delete(oldest.value);
-    sealedLast.set(tagOf(sealed), { key: Uint8Array.from(key), counter, associated, sealed, plain });
+  const sealed = sealing(key, counter, associated, plain);
+  if (sealedLast.length > 0) {
+    // Copies: a session forgets its keys, and uses the room for the associated data again.
+    const kept = { key: new Uint8Array(key), associated: new Uint8Array(associated) };
+    sealedLast[placeOf(sealed)] = { ...kept, counter, sealed, plain };
   }
   return sealed;
 }
@@ -90,7 +97,7 @@ function sealNow(key: Uint8Array, counter: number, associated: Uint8Array, plain
 export function open(key: Uint8Array, counter: number, associated: Uint8Array, sealed: Uint8Array): Buffer | undefined {
   const length = sealed.length - tagBytes;
   if (length < 0) return undefined;
-  const known = mostSealed === 0 ? undefined : sealedLast.get(tagOf(sealed));
+  const known = sealedLast.length === 0 ? undefined : sealedLast[placeOf(sealed)];
   if (
     known?.counter === counter &&
     equal(known.sealed, sealed) &&
@@ -131,15 +138,27 @@ function expand(chainingKey: Uint8Array, input: Uint8Array, outputs: number): Bu
 
 const nothing = new Uint8Array();
 
+const initialHash = createHash('sha256').update(ascii(protocolName)).digest();
+
 /** SymmetricState of section 5.2. */
 class Symmetric {
-  #chainingKey: Buffer = createHash('sha256').update(ascii(protocolName)).digest();
-  #hash: Buffer = this.#chainingKey;
+  #chainingKey: Buffer = initialHash;
+  #hash: Buffer = initialHash;
   #key: Buffer | undefined;
   #counter = 0;
 
   get hash(): Uint8Array {
     return this.#hash;
+  }
+
+  /** The same state, to go on with in another way. */
+  copy(): Symmetric {
+    const copy = new Symmetric();
+    copy.#chainingKey = this.#chainingKey;
+    copy.#hash = this.#hash;
+    copy.#key = this.#key;
+    copy.#counter = this.#counter;
+    return copy;
   }
 
   mixHash(data: Uint8Array): void {
@@ -234,20 +253,17 @@ export function initiate(options: {
     () => own.agree(responder),
   );
   if (agreed === undefined) return undefined;
-  const write = (): { state: Symmetric; message: Buffer } => {
-    const state = begin(prologue, responder);
-    mixEphemeral(state, ephemeralKey);
-    state.mixKey(agreed[0]);
-    const sealedStatic = state.encrypt(own.publicKey);
-    state.mixKey(agreed[1]);
-    return { state, message: Buffer.concat([ephemeralKey, sealedStatic, state.encrypt(payload)]) };
-  };
+  const begun = begin(prologue, responder);
+  mixEphemeral(begun, ephemeralKey);
+  begun.mixKey(agreed[0]);
+  const sealedStatic = begun.encrypt(own.publicKey);
+  begun.mixKey(agreed[1]);
   return {
-    message: write().message,
+    message: Buffer.concat([ephemeralKey, sealedStatic, begun.encrypt(payload)]),
     finish: (message, psk) => {
       if (message.length < responseOverhead) return undefined;
-      // A forged answer must not spoil the state: it is written again for each.
-      const { state } = write();
+      // A forged answer must not spoil the state.
+      const state = begun.copy();
       const theirs = message.subarray(0, keyBytes);
       mixEphemeral(state, theirs);
       if (!mixAgreement(state, () => agree(e, theirs)) || !mixAgreement(state, () => own.agree(theirs)))

@@ -50,6 +50,9 @@ export class Session {
   endpoint: string;
   /** True once the peer has shown that it has the keys too. */
   confirmed: boolean;
+  /** The peer's boot id, for people and as a name. */
+  readonly peerBoot: string;
+  /** The associated data of each direction: room for a datagram's header, then what binds it to this session. */
   readonly #sendingData: Buffer;
   readonly #receivingData: Buffer;
   readonly #window = new ReplayWindow();
@@ -60,8 +63,10 @@ export class Session {
     this.options = options;
     this.endpoint = options.endpoint;
     this.confirmed = confirmed;
-    this.#sendingData = binding(options, options.self, options.peer);
-    this.#receivingData = binding(options, options.peer, options.self);
+    this.peerBoot = Buffer.from(options.peer.boot).toString('hex');
+    const headed = (bound: Buffer): Buffer => Buffer.concat([Buffer.alloc(dataHeaderBytes), bound]);
+    this.#sendingData = headed(binding(options, options.self, options.peer));
+    this.#receivingData = headed(binding(options, options.peer, options.self));
   }
 
   /** The datagram for the content. Throws RangeError beyond the last counter. */
@@ -69,20 +74,20 @@ export class Session {
     if (this.#counter >= maximumCounter) throw new RangeError('a session has sealed all that it may');
     const counter = this.#counter++;
     const header = dataHeader(this.options.remoteIndex, counter);
-    const plain = Buffer.alloc(stampBytes + content.length);
+    const plain = Buffer.allocUnsafe(stampBytes + content.length);
     plain.writeUIntBE(Math.floor(stampMs), 0, stampBytes);
     plain.set(content, stampBytes);
-    const associated = Buffer.concat([header, this.#sendingData]);
-    return Buffer.concat([header, seal(this.options.secrets.sending, counter, associated, plain)]);
+    this.#sendingData.set(header);
+    return Buffer.concat([header, seal(this.options.secrets.sending, counter, this.#sendingData, plain)]);
   }
 
   /** What the datagram holds; undefined when it is forged, damaged, or has been opened before. */
   open(datagram: Uint8Array, from: string): Opened | undefined {
     const counter = counterOf(datagram);
     if (counter === undefined || !this.#window.fresh(counter)) return undefined;
-    const header = datagram.subarray(0, dataHeaderBytes);
-    const associated = Buffer.concat([header, this.#receivingData]);
-    const plain = open(this.options.secrets.receiving, counter, associated, datagram.subarray(dataHeaderBytes));
+    for (let at = 0; at < dataHeaderBytes; at++) this.#receivingData[at] = datagram[at] as number;
+    const sealed = datagram.subarray(dataHeaderBytes);
+    const plain = open(this.options.secrets.receiving, counter, this.#receivingData, sealed);
     if (plain === undefined || plain.length < stampBytes || !this.#window.take(counter)) return undefined;
     if (counter > this.#newest) {
       this.#newest = counter;

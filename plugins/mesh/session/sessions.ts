@@ -269,9 +269,9 @@ export class Sessions {
       const { answeredAtMs } = peer.next;
       peer.next = undefined;
       this.#use(peer, session);
-      this.#options.events.echoed(node, bootText(session), answeredAtMs, opened.stampMs);
+      this.#options.events.echoed(node, session.peerBoot, answeredAtMs, opened.stampMs);
     }
-    this.#options.events.received(node, opened.content, opened.stampMs, bootText(session));
+    this.#options.events.received(node, opened.content, opened.stampMs, session.peerBoot);
   }
 
   /** A confirmed session takes the place of the current one, which still receives. */
@@ -429,7 +429,7 @@ export class Sessions {
       true,
     );
     this.#use(peer, session);
-    this.#options.events.echoed(node, bootText(session), pending.sentAtMs, said.stampMs);
+    this.#options.events.echoed(node, session.peerBoot, pending.sentAtMs, said.stampMs);
   }
 
   #takeCookie(datagram: Uint8Array): void {
@@ -445,5 +445,3 @@ export class Sessions {
     peer.cookie = { bytes: cookie, endpoint: pending.endpoint, atMs: this.#now() };
   }
 }
-
-const bootText = (session: Session): string => Buffer.from(session.options.peer.boot).toString('hex');

@@ -2,13 +2,14 @@
 import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import * as message from '../../../plugins/mesh/message.ts';
-import { encodeLease, maximumEndpoints, maximumRecordBytes, recordLabels } from '../../../plugins/mesh/record.ts';
+import { maximumEndpoints, maximumRecordBytes, putLease, recordLabels } from '../../../plugins/mesh/record.ts';
 import * as datagram from '../../../plugins/mesh/session/datagram.ts';
 import { cookieInitiations, cookieLifeMs, freeInitiations } from '../../../plugins/mesh/session/flood.ts';
 import { labels } from '../../../plugins/mesh/session/keys.ts';
 import { protocolName } from '../../../plugins/mesh/session/noise.ts';
 import { endAfterMs, renewAfterMs } from '../../../plugins/mesh/session/sessions.ts';
 import { windowEntries } from '../../../plugins/mesh/session/window.ts';
+import { Writer } from '../../../plugins/mesh/wire.ts';
 
 const text = readFileSync(new URL('../../../docs/mesh-wire.md', import.meta.url), 'utf8').replaceAll(/\s+/g, ' ');
 const number = (value: number): string => value.toLocaleString('en-US');
@@ -41,7 +42,7 @@ test('labels', () => {
 test('bounds', () => {
   const lease = { node: 'a'.repeat(20), incarnation: 1, sequence: 1, leading: true, signature: new Uint8Array(64) };
   for (const said of [
-    `lease ${encodeLease(lease).length} ·`,
+    `lease ${putLease(new Writer(), lease).length} ·`,
     `last ${number(windowEntries)} of the highest`,
     `renewed after ${renewAfterMs / 1_000} s and ends after ${endAfterMs / 1_000} s`,
     `${freeInitiations.burst} at once and ${freeInitiations.perSecond} a second are read without`,
