@@ -18,19 +18,54 @@ export function agreementKey(secret: Uint8Array): KeyObject {
   return createPrivateKey({ key: { ...type, x: '', d: encodeBase64Url(secret) }, format: 'jwk' });
 }
 
+const publicKeys = new WeakMap<KeyObject, Uint8Array>();
+
 /** The raw public key of an X25519 secret key object. */
 export function agreementPublicKey(key: KeyObject): Uint8Array {
-  return Uint8Array.from(Buffer.from(createPublicKey(key).export({ format: 'jwk' }).x ?? '', 'base64url'));
+  let known = publicKeys.get(key);
+  if (known === undefined) {
+    known = copyOf(Buffer.from(createPublicKey(key).export({ format: 'jwk' }).x ?? '', 'base64url'));
+    publicKeys.set(key, known);
+  }
+  return copyOf(known);
 }
 
-/** The 32-byte shared secret, or `undefined` when the peer's key is one of the few that give everybody the same secret. */
-export function agree(key: KeyObject, peer: Uint8Array): Buffer | undefined {
+/** Both public keys, as one text, the smaller first → what they agree on. */
+const agreed = new Map<string, Buffer>();
+let mostAgreed = 0;
+
+/**
+ * From now on the last `count` shared secrets are remembered, for either side. None is by default. For a simulation, where one process
+ * holds both.
+ */
+export function rememberAgreed(count: number): void {
+  mostAgreed = count;
+  if (count === 0) agreed.clear();
+}
+
+function agreeNow(key: KeyObject, peer: Uint8Array): Buffer | undefined {
   try {
     const publicKey = createPublicKey({ key: { ...type, x: encodeBase64Url(peer) }, format: 'jwk' });
     return diffieHellman({ privateKey: key, publicKey });
   } catch {
     return undefined;
   }
+}
+
+/** The 32-byte shared secret, or `undefined` when the peer's key is one of the few that give everybody the same secret. */
+export function agree(key: KeyObject, peer: Uint8Array): Buffer | undefined {
+  if (mostAgreed === 0) return agreeNow(key, peer);
+  const own = Buffer.from(agreementPublicKey(key)).toString('latin1');
+  const other = Buffer.from(peer).toString('latin1');
+  const name = own < other ? own + other : other + own;
+  const known = agreed.get(name);
+  if (known !== undefined) return Buffer.from(known);
+  const shared = agreeNow(key, peer);
+  if (shared === undefined) return undefined;
+  const oldest = agreed.keys().next();
+  if (agreed.size >= mostAgreed && oldest.done !== true) agreed.delete(oldest.value);
+  agreed.set(name, Buffer.from(shared));
+  return shared;
 }
 
 function montgomeryU(encKey: Uint8Array): bigint {

@@ -4,7 +4,7 @@
  */
 import { createPrivateKey, createPublicKey, sign, verify } from 'node:crypto';
 import type { KeyObject } from 'node:crypto';
-import { encodeBase64Url } from './bytes.ts';
+import { copyOf, encodeBase64Url } from './bytes.ts';
 
 const type = { kty: 'OKP', crv: 'Ed25519' } as const;
 
@@ -64,7 +64,7 @@ const textOf = (bytes: Uint8Array): string =>
 function remember(name: string, key: KeyObject, message: Uint8Array): void {
   const oldest = verified.keys().next();
   if (verified.size >= mostVerified && oldest.done !== true) verified.delete(oldest.value);
-  verified.set(name, { key, message: Uint8Array.from(message) });
+  verified.set(name, { key, message: copyOf(message) });
 }
 
 /** True when the 64-byte signature verifies; false for anything else, malformed keys and signatures included. */

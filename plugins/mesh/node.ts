@@ -78,7 +78,6 @@ export function createMeshNode(options: {
   };
 
   const tell = (): void => {
-    if (changes.length === 0) return;
     for (const change of changes.splice(0)) for (const listener of listeners) listener(change);
   };
 

@@ -98,7 +98,8 @@ export function createVirtualClock(startMs = Date.UTC(2026, 0, 1)): VirtualClock
     };
   };
 
-  async function runNext(untilMs: number): Promise<boolean> {
+  /** What it causes has run only after the next turn of the event loop. */
+  function runNext(untilMs: number): boolean {
     const entry = heap.first;
     if (entry === undefined || entry.dueMs > untilMs) return false;
     const run = entry.run as () => void;
@@ -106,7 +107,6 @@ export function createVirtualClock(startMs = Date.UTC(2026, 0, 1)): VirtualClock
     pending -= 1;
     elapsedMs = Math.max(elapsedMs, entry.dueMs);
     run();
-    await settle();
     return true;
   }
 
@@ -129,14 +129,17 @@ export function createVirtualClock(startMs = Date.UTC(2026, 0, 1)): VirtualClock
     advance: (durationMs) =>
       exclusively(async () => {
         const untilMs = elapsedMs + durationMs;
-        while (await runNext(untilMs)) continue;
+        while (runNext(untilMs)) await settle();
         elapsedMs = untilMs;
       }),
     runUntil: (condition, limitMs) =>
       exclusively(async () => {
         const untilMs = elapsedMs + limitMs;
         while (!condition()) {
-          if (await runNext(untilMs)) continue;
+          if (runNext(untilMs)) {
+            await settle();
+            continue;
+          }
           throw new Error(
             pending === 0
               ? 'nothing is left to run, and the condition does not hold'

@@ -1,5 +1,6 @@
 /** What a simulation remembers of its cryptography changes no answer: only what is the same to the byte is taken as known. */
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { agree, agreementKey, agreementPublicKey, rememberAgreed } from '../../../core/onion/key-agreement.ts';
 import {
   rawPublicKey,
   rememberSigned,
@@ -9,6 +10,8 @@ import {
   verifyPlain,
 } from '../../../core/onion/signature.ts';
 import { open, rememberSealed, seal } from '../../../plugins/mesh/session/noise.ts';
+import { chachaPoly } from '../../kit/sim/chacha-poly.ts';
+import { createSeededRandom } from '../../kit/sim/seeded-random.ts';
 
 const bytes = (length: number, fill: number): Buffer => Buffer.alloc(length, fill);
 const changed = (from: Uint8Array, at: number): Buffer => {
@@ -20,10 +23,12 @@ const changed = (from: Uint8Array, at: number): Buffer => {
 beforeEach(() => {
   rememberVerified(2);
   rememberSealed(2);
+  rememberAgreed(2);
 });
 afterEach(() => {
   rememberVerified(0);
   rememberSealed(0);
+  rememberAgreed(0);
 });
 
 describe('remembered signatures', () => {
@@ -67,4 +72,44 @@ test('remembered seals open as any, and for their key, counter and associated da
   expect(open(key, 9, associated, sealed)).toEqual(plain);
   rememberSealed(0);
   expect(open(key, 9, associated, sealed)).toEqual(plain);
+});
+
+test('remembered agreements are those of both keys, and of no other', () => {
+  const keys = [1, 2, 3].map((fill) => agreementKey(bytes(32, fill)));
+  const [a, b, c] = keys as [(typeof keys)[0], (typeof keys)[0], (typeof keys)[0]];
+  const [A, B, C] = keys.map(agreementPublicKey) as [Uint8Array, Uint8Array, Uint8Array];
+  rememberAgreed(0);
+  const expected = [agree(a, B), agree(b, C), agree(a, C)];
+  rememberAgreed(2);
+  for (let times = 0; times < 2; times++) {
+    for (const [one, other, at] of [
+      [a, B, 0],
+      [b, A, 0],
+      [b, C, 1],
+      [c, B, 1],
+      [a, C, 2],
+      [c, A, 2],
+    ] as const) {
+      const shared = agree(one, other);
+      expect(shared).toEqual(expected[at]);
+      shared?.fill(0);
+    }
+  }
+  expect(agree(a, bytes(32, 0))).toBeUndefined();
+});
+
+test('the seal of the simulation comes to the bytes of the real one', () => {
+  const random = createSeededRandom('seals');
+  const lengths = [0, 1, 15, 16, 17, 63, 64, 65, 200, 1_000];
+  for (const length of lengths)
+    for (const associated of lengths) {
+      const draw = (size: number): Uint8Array => (random.int(8) === 0 ? bytes(size, 255) : random.bytes(size));
+      const [key, data, plain] = [draw(32), draw(associated), draw(length)];
+      const counter = random.int(2) === 0 ? random.int(1_000) : 2 ** 33 + random.int(1_000);
+      rememberSealed(0);
+      const real = seal(key, counter, data, plain);
+      expect(chachaPoly(key, counter, data, plain)).toEqual(real);
+      rememberSealed(2, chachaPoly);
+      expect(seal(key, counter, data, plain)).toEqual(real);
+    }
 });

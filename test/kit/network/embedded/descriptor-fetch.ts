@@ -19,6 +19,7 @@ import type { TorContext } from './context.ts';
 import { DirectoryClient } from './directory-client.ts';
 import { dataLines } from './event-bus.ts';
 import type { FetchAnswer } from './hsdir.ts';
+import { openOnce } from './opened.ts';
 import type { SimulatedRelay } from './relay.ts';
 import { defaultSendmeIncrement } from './service.ts';
 
@@ -176,12 +177,11 @@ export class DescriptorFetcher {
     };
     try {
       const clientKey = this.#clientKey(address);
-      const descriptor = openDescriptor(text, {
-        address,
-        periods: [slot.period],
-        now: this.#tor.now(),
-        ...(clientKey === undefined ? {} : { clientKey }),
-      });
+      const now = this.#tor.now();
+      const descriptor =
+        clientKey === undefined
+          ? openOnce(text, address, slot.period, now)
+          : openDescriptor(text, { address, periods: [slot.period], now, clientKey });
       const { flowControl } = descriptor.features;
       const increment = consensus.parameters.cc_sendme_inc ?? defaultSendmeIncrement;
       if (flowControl !== undefined && Math.abs(flowControl.sendmeIncrement - increment) > 1) return undefined;

@@ -7,19 +7,35 @@ import { makeDaemon, type Daemon } from './node.ts';
 import { versionOf } from './observe.ts';
 import type { SimulatedNode, World } from './world.ts';
 
-/** What a node believes of the others, as text. Nothing that it has not been told by them may change it. */
-function beliefs({ daemon }: SimulatedNode): string {
-  if (daemon === undefined) return '';
+/** Values as texts: the mesh gives the same object until its owner says something else. */
+const texts = new WeakMap<object, string>();
+
+function textOf(value: Json): string {
+  if (typeof value !== 'object' || value === null) return JSON.stringify(value);
+  let text = texts.get(value);
+  if (text === undefined) texts.set(value, (text = JSON.stringify(value)));
+  return text;
+}
+
+/** What a node believes of the others, as texts. Nothing that it has not been told by them may change it. */
+function beliefs({ daemon }: SimulatedNode): readonly string[] {
+  if (daemon === undefined) return [];
   const { mesh, election, roster } = daemon;
   const records = ['election', 'heads'].flatMap((kind) =>
-    mesh.records(kind).map(({ node, incarnation, version, value }) => [node, kind, incarnation, version, value]),
+    mesh
+      .records(kind)
+      .flatMap(({ node, incarnation, version, value }) => [`${node} ${kind} ${incarnation} ${version}`, textOf(value)]),
   );
   const admitted = roster?.admitted().map(({ node, endpoints }) => [node, endpoints]) ?? [];
   const members = mesh
     .members()
     .map(({ node, state, heardAtMs }) => [node, state, node === daemon.engine.node ? 0 : heardAtMs]);
-  return JSON.stringify([members, records, admitted, election.publisher, election.epoch, election.elected]);
+  const own = [election.publisher, election.epoch, election.elected];
+  return [JSON.stringify(members), ...records, JSON.stringify(admitted), JSON.stringify(own)];
 }
+
+const same = (a: readonly string[], b: readonly string[]): boolean =>
+  a.length === b.length && a.every((text, at) => text === b[at]);
 
 /** Called with each forged datagram that changed what its receiver believes, or was not dropped. */
 export type OnBelieved = (how: string, node: SimulatedNode, before: string, after: string) => void;
@@ -86,7 +102,7 @@ export function forge(world: World, random: SeededRandom, burst: number): void {
     if (mustDrop(datagram, receiver, world) && mesh.dropped === dropped)
       onBelieved.get(world)?.(how, receiver, 'not yet taken', 'taken');
     world.trace.line(`forged: ${how} of ${datagram.bytes.length} bytes to ${receiver.name}`);
-    if (before !== after) onBelieved.get(world)?.(how, receiver, before, after);
+    if (!same(before, after)) onBelieved.get(world)?.(how, receiver, before.join(' '), after.join(' '));
   }
 }
 

@@ -1,6 +1,7 @@
 /** What reaches the HSDirs: every upload of the service's own descriptors, opened as a client would open it. */
-import { blindedPublicKey, epochOfRevision, openDescriptor, type TimePeriod } from '../../../../core/onion/index.ts';
+import { blindedPublicKey, epochOfRevision, type TimePeriod } from '../../../../core/onion/index.ts';
 import { outerOf } from '../../network/embedded/hsdir.ts';
+import { openOnce } from '../../network/embedded/opened.ts';
 import type { SealedText } from './observe.ts';
 import type { World } from './world.ts';
 
@@ -56,7 +57,7 @@ export function watchDirectories(world: World, onUpload: (upload: SeenUpload) =>
     if (opened.has(text)) return opened.get(text);
     let points: readonly string[] | undefined;
     try {
-      const descriptor = openDescriptor(text, { address, periods: [period], now: Math.floor(clock.now() / 1_000) });
+      const descriptor = openOnce(text, address, period, Math.floor(clock.now() / 1_000));
       points = descriptor.introPoints.map(({ authKey }) => Buffer.from(authKey).toString('base64url'));
     } catch {
       points = undefined;

@@ -11,11 +11,13 @@ import {
   type MasterKey,
   type OnionAddress,
 } from '../../../../core/onion/index.ts';
+import { rememberAgreed } from '../../../../core/onion/key-agreement.ts';
 import { rememberVerified } from '../../../../core/onion/signature.ts';
 import type { CycleResult } from '../../../../core/pipeline/index.ts';
 import { formatEndpoint, type LogFields } from '../../../../core/runtime/index.ts';
 import { rememberSealed } from '../../../../plugins/mesh/session/noise.ts';
 import { startEmbeddedNetwork, type EmbeddedNetwork, type EmbeddedTor } from '../../network/embedded/index.ts';
+import { chachaPoly } from '../chacha-poly.ts';
 import { testIdentity, testSecrets } from '../identity.ts';
 import { createMemoryNet, type MemoryNet } from '../memory-net.ts';
 import { createMemoryStore, type MemoryStore } from '../memory-store.ts';
@@ -52,7 +54,8 @@ export interface WorldOptions {
 const startLimitMs = 60_000;
 /** One process holds all nodes: what one has sealed another opens, what one has verified the next verifies, byte for byte. */
 const rememberedSignatures = 4_096;
-const rememberedSeals = 1_024;
+const rememberedSeals = 4_096;
+const rememberedAgreements = 256;
 /** Tor's own day, and clients that keep what they fetched: the public network's rules. */
 const votingSeconds = 3_600;
 
@@ -84,7 +87,8 @@ export class World {
   constructor(options: WorldOptions) {
     this.#options = options;
     rememberVerified(rememberedSignatures);
-    rememberSealed(rememberedSeals);
+    rememberSealed(rememberedSeals, chachaPoly);
+    rememberAgreed(rememberedAgreements);
     this.random = createSeededRandom(options.seed);
     // Anywhere in Tor's day.
     this.clock = createVirtualClock(Date.UTC(2026, 0, 1, this.random.int(24), 17));
@@ -262,5 +266,6 @@ export class World {
     await this.clock.runFor(this.network.stop(), startLimitMs);
     rememberVerified(0);
     rememberSealed(0);
+    rememberAgreed(0);
   }
 }
