@@ -7,8 +7,8 @@
  */
 import { createNode } from '../../../core/cli/node.ts';
 import { resolveConfig } from '../../../core/config/index.ts';
-import type { Engine } from '../../../core/engine/index.ts';
-import type { OnionAddress } from '../../../core/onion/index.ts';
+import type { Engine, TorClient } from '../../../core/engine/index.ts';
+import { introPointId, type IntroPoint, type OnionAddress } from '../../../core/onion/index.ts';
 import type { CycleResult } from '../../../core/pipeline/index.ts';
 import { formatEndpoint, type Listener, type Log, type Runtime } from '../../../core/runtime/index.ts';
 import { plugins } from '../../../plugins/index.ts';
@@ -19,6 +19,7 @@ import { startBackend } from '../../kit/lab/backend.ts';
 import { createSeededRandom } from '../../kit/sim/seeded-random.ts';
 import { testMembers } from '../../kit/sim/members.ts';
 import type { PrivateNetwork, PrivateTor } from '../../kit/network/private/index.ts';
+import { introPointsOf } from '../soak/death-watch.ts';
 import { makeMaster } from '../soak/onionbalance.ts';
 import { createProgram } from '../soak/program.ts';
 import { openSlowSite } from './site.ts';
@@ -33,8 +34,8 @@ export interface Contender {
   readonly flooded: string;
   /** Of Chimera only: when the siege was reported, and what was published, on the monotonic clock. */
   readonly seen: { reportedAtMs: number | undefined; readonly results: { atMs: number; result: CycleResult }[] };
-  /** Whether all heads that should be live are in what clients fetch, a descriptor of so many introduction points. */
-  isComplete(introPoints: number): boolean;
+  /** Whether all heads that should be live are in what this client has fetched, a descriptor of these introduction points. */
+  isComplete(introPoints: readonly IntroPoint[], client: TorClient): Promise<boolean>;
   startFirst(): Promise<void>;
   startOthers(): Promise<void>;
   stop(): Promise<void>;
@@ -105,7 +106,7 @@ async function chimera(preset: 'hydra' | 'stable', options: ContenderOptions): P
     isComplete: () => {
       const last = seen.results.filter(({ result }) => result.outcome === 'published').at(-1);
       // Hydra keeps one of four back.
-      return last?.result.live.length === (preset === 'hydra' ? names.length - 1 : names.length);
+      return Promise.resolve(last?.result.live.length === (preset === 'hydra' ? names.length - 1 : names.length));
     },
     startFirst: async () => startNode(first),
     startOthers: async () => {
@@ -118,7 +119,7 @@ async function chimera(preset: 'hydra' | 'stable', options: ContenderOptions): P
   };
 }
 
-async function onionBalance({ runtime, network, tors, slowMs }: ContenderOptions): Promise<Contender> {
+async function onionBalance({ runtime, network, tors, slowMs, tell }: ContenderOptions): Promise<Contender> {
   const directory = `${network.directory}/onionbalance`;
   const { address, keyPath } = await makeMaster(runtime, directory);
   const sites: Listener[] = [];
@@ -142,6 +143,7 @@ async function onionBalance({ runtime, network, tors, slowMs }: ContenderOptions
   const instances = addresses.map((one) => `    - address: ${one}.onion\n`).join('');
   await runtime.store.write(`${directory}/config.yaml`, `services:\n- key: ${keyPath}\n  instances:\n${instances}`);
   const { host, port } = uploader.control as { host: string; port: number };
+  let complete = false;
   const place = ['-i', host, '-p', String(port), '-c', `${directory}/config.yaml`];
   const program = createProgram(runtime, 'onionbalance', ['--is-testnet', '-v', 'info', ...place], directory);
   return {
@@ -149,11 +151,18 @@ async function onionBalance({ runtime, network, tors, slowMs }: ContenderOptions
     aim: addresses[0] as OnionAddress,
     flooded: addresses[0] as OnionAddress,
     seen: { reportedAtMs: undefined, results: [] },
-    // Two of each head at least; a descriptor that is short of a head has nine at most.
-    isComplete: (introPoints) => introPoints >= 10,
+    isComplete: async (introPoints, client) => {
+      const published = introPoints.map(introPointId);
+      const heads = await Promise.all([...tors.values()].map((tor) => introPointsOf(runtime, client, address, tor)));
+      const there = heads.filter(({ ids }) => published.some((id) => ids.has(id))).length;
+      tell(`${there} of ${heads.length} heads are in the descriptor`);
+      complete = there === heads.length;
+      return complete;
+    },
     startFirst: async () => program.start(),
     startOthers: async () => undefined,
     stop: async () => {
+      if (!complete) tell(`onionbalance said last:\n${program.output().slice(-3_000)}`);
       // SIGTERM does not end it.
       await program.stop('SIGKILL');
       for (const site of sites) await site.close();

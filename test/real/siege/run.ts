@@ -147,9 +147,9 @@ export async function runSiege(options: SiegeRunOptions): Promise<SiegeRunReport
     await contender.startOthers();
     const honest = await Promise.all(honestTors.map((tor) => visitorOf(tor, address)));
     const [first] = honest as [(typeof honest)[number]];
-    await until('a descriptor of all heads', 120_000, async () => {
+    await until('a descriptor of all heads', 180_000, async () => {
       const descriptor = await first.visitor.descriptor().catch(() => undefined);
-      return descriptor !== undefined && contender.isComplete(descriptor.introPoints.length);
+      return descriptor !== undefined && contender.isComplete(descriptor.introPoints, first.tor);
     });
 
     const stream = await connectThroughSocks(

@@ -30,10 +30,10 @@ export async function killAndWatch(
 ): Promise<Removal> {
   const { clock } = runtime;
   const victim = publisher.heads[0] as Head;
-  const { ids, address } = await introPointsOf(runtime, prober, publisher, victim);
+  const { ids, address } = await introPointsOf(runtime, prober, publisher.master, victim.tor);
   const addOwn = async (): Promise<void> => {
     // The other half of the day has introduction points that only the HSDirs know.
-    for (const id of await fetchOwn(runtime, prober, publisher, address)) ids.add(id);
+    for (const id of await fetchOwn(runtime, prober, publisher.master, address)) ids.add(id);
   };
   await victim.tor.kill('SIGKILL');
   const killedMs = clock.monotonic();
@@ -67,7 +67,10 @@ export async function pointsOfHeads(
 ): Promise<Readonly<Record<string, number>>> {
   const published = await fetchIds(runtime, prober, publisher.master);
   const heads = await Promise.all(
-    publisher.heads.map(async (head) => ({ head, ...(await introPointsOf(runtime, prober, publisher, head)) })),
+    publisher.heads.map(async (head) => ({
+      head,
+      ...(await introPointsOf(runtime, prober, publisher.master, head.tor)),
+    })),
   );
   const count = (belongs: (id: string) => boolean): number => published.filter(belongs).length;
   return {
@@ -76,20 +79,20 @@ export async function pointsOfHeads(
   };
 }
 
-/** The introduction points of a head, as its own tor and the HSDirs tell, and the head's address. */
-async function introPointsOf(
+/** The introduction points of a head's tor behind `master`, as it tells itself and the HSDirs tell, and the head's address. */
+export async function introPointsOf(
   runtime: Runtime,
   prober: TorClient,
-  publisher: Publisher,
-  head: Head,
+  master: OnionAddress,
+  tor: PrivateTor,
 ): Promise<{ readonly ids: Set<string>; readonly address: OnionAddress | undefined }> {
-  const client = clientOf(runtime, head.tor);
+  const client = clientOf(runtime, tor);
   try {
     await client.ready(10_000);
     const address = await serviceAddress(runtime, client);
     const text = address && (await client.serviceDescriptor(address));
     const own = text ? await idsIn(runtime, client, address as OnionAddress, text) : [];
-    return { ids: new Set([...own, ...(await fetchOwn(runtime, prober, publisher, address))]), address };
+    return { ids: new Set([...own, ...(await fetchOwn(runtime, prober, master, address))]), address };
   } finally {
     await client.close();
   }
@@ -98,11 +101,11 @@ async function introPointsOf(
 async function fetchOwn(
   runtime: Runtime,
   prober: TorClient,
-  publisher: Publisher,
+  master: OnionAddress,
   address: OnionAddress | undefined,
 ): Promise<string[]> {
   // In the shared identity mode a head has no descriptor but the master's.
-  if (address === undefined || address === publisher.master) return [];
+  if (address === undefined || address === master) return [];
   return fetchIds(runtime, prober, address).catch(() => []);
 }
 

@@ -38,8 +38,15 @@ export async function runProgram(
   );
 }
 
+/** What tor says of every look at its control port, ten times a second. */
+const chatter = /New control connection opened/;
+
 /** The end of a program's output, for an error message. */
 export function lastLines(output: string): string {
-  const lines = output.trim().split('\n').slice(-outputLines);
+  const lines = output
+    .trim()
+    .split('\n')
+    .filter((line) => !chatter.test(line))
+    .slice(-outputLines);
   return lines.map((line) => `  ${line}`).join('\n');
 }
