@@ -401,8 +401,11 @@ function guarded(tap: FullTap, hook: keyof Hooks, rules: TapRules): FullTap {
     });
   const isolated = (step: 'gather' | 'settled') => async (value: unknown) => {
     try {
-      if (step === 'settled') await withDeadline(clock, settledLimitMs, late, () => run([value]));
-      else await Promise.race([run([value]), aborted((value as GatherContext).signal, late)]);
+      const doing = (tap.fn as (value: unknown) => unknown)(value);
+      // What is done at once cannot be late.
+      if (!(doing instanceof Promise)) return;
+      if (step === 'settled') await withDeadline(clock, settledLimitMs, late, () => doing as Promise<unknown>);
+      else await Promise.race([doing, aborted((value as GatherContext).signal, late)]);
     } catch (error) {
       rules.fault({ plugin: tap.name, step, error: asError(error) });
     }

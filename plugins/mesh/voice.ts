@@ -59,7 +59,7 @@ export function createVoice(options: {
 }): Voice {
   const { book, identity, clock, log, endpoints, tell, spread } = options;
   const self = identity.node;
-  const said = new Map<string, { readonly version: number; readonly bytes: Uint8Array }>();
+  const said = new Map<string, { readonly version: number; readonly text: string; readonly bytes: Uint8Array }>();
   const fresh = new Set<string>();
   let presenceVersion = 0;
   let leaving = false;
@@ -121,8 +121,10 @@ export function createVoice(options: {
 
   return {
     publish: (kind, value) => {
-      const bytes = Buffer.from(JSON.stringify(value), 'utf8');
+      const text = JSON.stringify(value);
       const known = said.get(kind);
+      if (known?.text === text) return false;
+      const bytes = Buffer.from(text, 'utf8');
       if (!isKind(kind) || kind === presenceKind) {
         throw new ChimeraError('MESH_RECORD', `${JSON.stringify(kind)} is no kind of record`);
       }
@@ -135,9 +137,8 @@ export function createVoice(options: {
           `the record ${kind} has ${bytes.length} bytes; ${maximumRecordBytes} are the most`,
         );
       }
-      if (known !== undefined && Buffer.compare(known.bytes, bytes) === 0) return false;
       const version = (known?.version ?? 0) + 1;
-      said.set(kind, { version, bytes });
+      said.set(kind, { version, text, bytes });
       if (known === undefined) fresh.add(presenceKind);
       // Here it counts at once.
       book.publish(kind, version, bytes);

@@ -79,8 +79,13 @@ export function seal(key: Uint8Array, counter: number, associated: Uint8Array, p
   const sealed = sealing(key, counter, associated, plain);
   if (sealedLast.length > 0) {
     // Copies: a session forgets its keys, and uses the room for the associated data again.
-    const kept = { key: new Uint8Array(key), associated: new Uint8Array(associated) };
-    sealedLast[placeOf(sealed)] = { ...kept, counter, sealed, plain };
+    sealedLast[placeOf(sealed)] = {
+      key: Buffer.from(key),
+      counter,
+      associated: Buffer.from(associated),
+      sealed,
+      plain,
+    };
   }
   return sealed;
 }
