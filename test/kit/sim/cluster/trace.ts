@@ -8,24 +8,50 @@ export interface TraceLine {
 
 /** The last lines, for people. */
 const kept = 400;
+/** What is hashed at a time: a call costs more than the bytes. */
+const gathered = 65_536;
 
 export class Trace {
   readonly #hash: Hash = createHash('sha256');
   readonly #now: () => number;
   readonly #lines: TraceLine[] = [];
+  readonly #waiting = Buffer.allocUnsafe(gathered);
+  #length = 0;
 
   constructor(now: () => number) {
     this.#now = now;
   }
 
+  #flush(): void {
+    this.#hash.update(this.#waiting.subarray(0, this.#length));
+    this.#length = 0;
+  }
+
+  #text(text: string): void {
+    // No character has more than three bytes for each of its units.
+    if (3 * text.length > gathered) {
+      this.#flush();
+      this.#hash.update(text);
+      return;
+    }
+    if (this.#length + 3 * text.length > gathered) this.#flush();
+    this.#length += this.#waiting.write(text, this.#length);
+  }
+
   /** Into the digest only. */
   bytes(label: string, bytes: Uint8Array): void {
-    this.#hash.update(`${this.#now()} ${label} `).update(bytes);
+    this.#text(`${this.#now()} ${label} `);
+    if (this.#length + bytes.length > gathered) this.#flush();
+    if (bytes.length > gathered) this.#hash.update(bytes);
+    else {
+      this.#waiting.set(bytes, this.#length);
+      this.#length += bytes.length;
+    }
   }
 
   line(text: string): void {
     const atMs = this.#now();
-    this.#hash.update(`${atMs} ${text}\n`);
+    this.#text(`${atMs} ${text}\n`);
     this.#lines.push({ atMs, text });
     if (this.#lines.length > 2 * kept) this.#lines.splice(0, kept);
   }
@@ -36,6 +62,7 @@ export class Trace {
 
   /** Ends the trace. */
   digest(): string {
+    this.#flush();
     return this.#hash.digest('hex');
   }
 }

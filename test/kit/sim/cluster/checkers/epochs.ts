@@ -25,10 +25,10 @@ export const checkEpochs: MakeChecker = ({ world, storm, broken }) => {
   >();
   const begun = (name: string, life: number, claim: number | undefined, epoch: number): void => {
     const before = known.get(name);
-    const forgotten = storm.disturbances.some(
-      ({ kind, nodes }) => kind === 'clone' || (kind === 'damage' && nodes.includes(name)),
-    );
-    if (claim !== undefined && before !== undefined && claim !== before.claim && claim < before.highest && !forgotten) {
+    const forgotten = (): boolean =>
+      storm.disturbances.some(({ kind, nodes }) => kind === 'clone' || (kind === 'damage' && nodes.includes(name)));
+    const again = claim !== undefined && before !== undefined && claim !== before.claim && claim < before.highest;
+    if (again && !forgotten()) {
       once('I1', `${name} begins epoch ${claim}, and knew of epoch ${before.highest} before`);
     }
     known.set(name, { life, highest: Math.max(epoch, before?.highest ?? -1), claim: claim ?? before?.claim });
@@ -53,20 +53,21 @@ export const checkEpochs: MakeChecker = ({ world, storm, broken }) => {
       for (const { nodes, sinceMs } of components(world)) {
         if (world.nowMs - sinceMs < stableMs) continue;
         const elected = nodes.filter(({ daemon }) => daemon?.election.elected);
-        const text = elected.map(({ name, daemon }) => `${name} (epoch ${daemon?.election.epoch})`).join(' and ');
-        if (elected.length > 1) once('I2', `${text} believe themselves publisher in one component`);
-        const able = nodes.filter(
-          ({ name, parts }) => parts.tor.running && parts.tor.run?.process.frozen === false && !hurt(name),
-        );
-        if (elected.length === 0 && world.nowMs - sinceMs > vacantMs && able.length > 0) {
-          once(
-            'I10',
-            `nobody publishes, and ${able.map(({ name }) => name).join(' ')} could for ${vacantMs / 1_000} s`,
+        const text = (): string =>
+          elected.map(({ name, daemon }) => `${name} (epoch ${daemon?.election.epoch})`).join(' and ');
+        if (elected.length > 1) once('I2', `${text()} believe themselves publisher in one component`);
+        if (elected.length === 0 && world.nowMs - sinceMs > vacantMs) {
+          const able = nodes.filter(
+            ({ name, parts }) => parts.tor.running && parts.tor.run?.process.frozen === false && !hurt(name),
           );
+          if (able.length > 0) {
+            const names = able.map(({ name }) => name).join(' ');
+            once('I10', `nobody publishes, and ${names} could for ${vacantMs / 1_000} s`);
+          }
         }
         const highest = Math.max(...nodes.map(({ daemon }) => daemon?.election.epoch ?? 0));
         const lower = elected.filter(({ daemon }) => (daemon?.election.epoch ?? 0) < highest);
-        if (lower.length > 0) once('I1', `${text} publish, and epoch ${highest} is known in their component`);
+        if (lower.length > 0) once('I1', `${text()} publish, and epoch ${highest} is known in their component`);
       }
     },
   };

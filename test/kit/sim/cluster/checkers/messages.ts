@@ -41,8 +41,8 @@ export const checkMessages: MakeChecker = ({ world, storm, broken }) => {
       if (node.daemon !== undefined) for (const kind of kinds) remember(node, node.daemon, kind);
     }
   };
-  /** What was compared last: the same object needs no second look. */
-  const checked = new Map<string, unknown>();
+  /** What was compared last, by reader and kind: the same object needs no second look. */
+  const compared = new Map<string, Map<string, unknown>>();
   let turn = 0;
   return {
     daemon: (node, daemon) => {
@@ -60,14 +60,17 @@ export const checkMessages: MakeChecker = ({ world, storm, broken }) => {
       if (reader?.daemon === undefined) return;
       const { unsigned } = world.observations;
       for (const kind of kinds) {
+        const place = `${reader.id} ${kind}`;
+        const checked = compared.get(place) ?? new Map<string, unknown>();
+        compared.set(place, checked);
         for (const record of reader.daemon.mesh.records(kind)) {
           const { node, version, value } = record;
           if (node !== reader.id && unsigned.size > 0 && unsigned.has(versionOf(record)))
             broken('I6', `${reader.name} believes what ${world.node(node)?.name} has not signed in ${kind} ${version}`);
+          if (node === reader.id || checked.get(node) === value) continue;
           const versions = said.get(`${node} ${kind}`);
-          if (node === reader.id || versions === undefined || checked.get(`${reader.id} ${node} ${kind}`) === value)
-            continue;
-          checked.set(`${reader.id} ${node} ${kind}`, value);
+          if (versions === undefined) continue;
+          checked.set(node, value);
           const text = JSON.stringify(value);
           if ([...versions.values()].includes(text)) continue;
           rememberAll();

@@ -3,6 +3,8 @@ import { redacted } from '../../../../../core/runtime/index.ts';
 import type { MakeChecker } from './checker.ts';
 
 const scanEveryMs = 600_000;
+/** Datagrams are searched together, at each sample and whenever there are so many bytes of them. */
+const gathered = 65_536;
 
 /** The forms in which 32 bytes may be seen. */
 function forms(secret: Uint8Array): {
@@ -38,12 +40,20 @@ export const checkSecrets: MakeChecker = ({ world, broken }) => {
       }
     }
   };
+  const wire = Buffer.allocUnsafe(gathered);
+  let length = 0;
+  const searchWire = (): void => {
+    const datagrams = wire.subarray(0, length);
+    for (const { name, bytes: raw, hex } of secrets) {
+      if (datagrams.includes(raw) || datagrams.includes(hex)) once(`${name} goes over the network`);
+    }
+    length = 0;
+  };
   return {
     sent: ({ bytes }) => {
-      const datagram = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
-      for (const { name, bytes: raw, hex } of secrets) {
-        if (datagram.includes(raw) || datagram.includes(hex)) once(`${name} goes over the network`);
-      }
+      if (length + bytes.length > gathered) searchWire();
+      wire.set(bytes, length);
+      length += bytes.length;
     },
     log: (node, message, fields) => {
       // As it would be written.
@@ -54,10 +64,14 @@ export const checkSecrets: MakeChecker = ({ world, broken }) => {
       }
     },
     sample: () => {
+      searchWire();
       if (world.nowMs - scannedAtMs < scanEveryMs) return;
       scannedAtMs = world.nowMs;
       void scanDisks();
     },
-    end: scanDisks,
+    end: async () => {
+      searchWire();
+      await scanDisks();
+    },
   };
 };
