@@ -13,7 +13,8 @@
  *   learned of an epoch whose publisher it has not heard. It says so, and claims a stagger later at the earliest.
  * - A publisher that cannot publish steps down at once if another can; if none can, it stays.
  * - A publisher that is asked to, or whose term is over, names the first in order of the others that are ready, and publishes
- *   on until it hears that one's claim. One that does not claim within a lease is passed over.
+ *   on until it hears that one's claim. One that does not claim within a lease is passed over. A term that is over while
+ *   nobody else is ready is followed by another of its own.
  * - Epochs: 0 for the first claim ever, then one more than the highest seen. A node that starts again goes on with its own
  *   last epoch if nobody has claimed since: that term was never another's.
  *
@@ -171,10 +172,10 @@ export function decide(before: ElectionState, input: ElectionInput, { order, set
       state = { ...state, handing: undefined };
       return answer(self.node, true, 'this node publishes');
     }
-    const heirs = [...(self.stepDown ? [] : [me]), ...present].sort(ranking(order, following));
+    const heirs = present.length === 0 && !self.stepDown ? [me] : [...present].sort(ranking(order, following));
     const handing = handOver(before.handing, heirs, nowMs, leaseMs);
     state = { ...state, handing };
-    if (handing?.to === self.node) return claim(following, 'its term is over, and it is the first for the next');
+    if (handing?.to === self.node) return claim(following, 'its term is over, and nobody else is ready');
     if (handing === undefined) return answer(self.node, true, 'it would hand over, and nobody else is ready');
     dueAt(handing.sinceMs + leaseMs);
     return answer(self.node, true, `this node publishes until ${handing.to} does`);
