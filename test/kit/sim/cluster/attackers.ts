@@ -150,7 +150,9 @@ export function misbehave(world: World, node: SimulatedNode, random: SeededRando
       daemon.mesh.publish('heads', junk());
       lying = false;
       const now = said();
-      if (!daemon.pen.honest && now !== before && now !== undefined) world.observations.unsigned.add(now);
+      // It signs again, under the same version, when it tells the others.
+      if (daemon.pen.honest && now !== undefined) world.observations.unsigned.delete(now);
+      else if (now !== before && now !== undefined) world.observations.unsigned.add(now);
       if (random.float() < 0.5) {
         // A publisher that does not say any more that it publishes is replaced at once.
         if (daemon.election.elected) node.changedAtMs = world.nowMs;
@@ -168,10 +170,11 @@ export function misbehave(world: World, node: SimulatedNode, random: SeededRando
     going = false;
     unsubscribe();
     liars.delete(daemon);
-    daemon.pen.honest = true;
-    if (truth === undefined) return;
     const honest = truth;
     daemon.life.run(() => {
+      // Not before: one that stands still signs its last lie again when it wakes, and that would be a signature.
+      daemon.pen.honest = true;
+      if (honest === undefined) return;
       // Another version in any case: the last one may bear no signature.
       daemon.mesh.publish('heads', []);
       daemon.mesh.publish('heads', honest);
