@@ -220,12 +220,13 @@ export class Members {
   /** Those to be shown, in the order of their ids. A node that nobody misses counts as heard: somebody probes it all the time. */
   list(nowMs: number, lifeOf: (node: string) => PeerLife): Member[] {
     this.#sorted ??= [...this.#peers.values()].sort((a, b) => (a.node < b.node ? -1 : 1));
-    return this.#sorted
-      .filter(({ state, changedAtMs }) => state !== 'dead' || nowMs - changedAtMs < this.#settings.forgetMs)
-      .map(({ node, state, heardAtMs, leading, doubted }) => {
-        const missed = leading || doubted || state !== 'alive';
-        return { node, state, heardAtMs: missed ? Math.max(heardAtMs, 0) : nowMs, life: lifeOf(node) };
-      });
+    const shown: Member[] = [];
+    for (const { node, state, heardAtMs, leading, doubted, changedAtMs } of this.#sorted) {
+      if (state === 'dead' && nowMs - changedAtMs >= this.#settings.forgetMs) continue;
+      const missed = leading || doubted || state !== 'alive';
+      shown.push({ node, state, heardAtMs: missed ? Math.max(heardAtMs, 0) : nowMs, life: lifeOf(node) });
+    }
+    return shown;
   }
 
   #set(peer: Peer, state: MemberState, why: string, nowMs: number, changes: MeshChange[]): void {

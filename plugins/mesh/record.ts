@@ -2,7 +2,7 @@
  * What nodes sign: records of themselves, leases of whoever leads, admissions and removals of members. Each signature covers a
  * label, the cluster, and every field. docs/mesh-wire.md has the layouts.
  */
-import { createHash } from 'node:crypto';
+import { hash as hashNow } from 'node:crypto';
 import type { NodeIdentity, NodePublicKeys } from '../../core/engine/index.ts';
 import { nodeIdOf } from '../../core/engine/index.ts';
 import { verifyPlain } from '../../core/onion/signature.ts';
@@ -68,7 +68,7 @@ export interface Removal {
   readonly signature: Uint8Array;
 }
 
-export const hashOf = (bytes: Uint8Array): Buffer => createHash('sha256').update(bytes).digest();
+export const hashOf = (bytes: Uint8Array): Buffer => hashNow('sha256', bytes, 'buffer');
 
 const writeRecord = (
   writer: Writer,

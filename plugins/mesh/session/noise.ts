@@ -7,7 +7,7 @@
  *   → e, es, s, ss      initiate() ─ message ─► receive()
  *   ← e, ee, se, psk    finish()   ◄─ message ─ answer()
  */
-import { createCipheriv, createDecipheriv, createHash, createHmac } from 'node:crypto';
+import { createCipheriv, createDecipheriv, createHmac, hash } from 'node:crypto';
 import { agree, agreementKey, agreementPublicKey } from '../../../core/onion/key-agreement.ts';
 import { ascii } from '../../../core/onion/bytes.ts';
 
@@ -143,7 +143,7 @@ function expand(chainingKey: Uint8Array, input: Uint8Array, outputs: number): Bu
 
 const nothing = new Uint8Array();
 
-const initialHash = createHash('sha256').update(ascii(protocolName)).digest();
+const initialHash = hash('sha256', ascii(protocolName), 'buffer');
 
 /** SymmetricState of section 5.2. */
 class Symmetric {
@@ -167,7 +167,7 @@ class Symmetric {
   }
 
   mixHash(data: Uint8Array): void {
-    this.#hash = createHash('sha256').update(this.#hash).update(data).digest();
+    this.#hash = hash('sha256', Buffer.concat([this.#hash, data]), 'buffer');
   }
 
   mixKey(input: Uint8Array): void {
