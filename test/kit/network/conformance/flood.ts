@@ -1,12 +1,15 @@
 /** What a flood of introductions does to a service, and to one whose relays keep to a limit. */
 import { expect } from 'vitest';
 import type { OnionAddress } from '../../../../core/onion/index.ts';
+import { socksTimeoutSeconds } from './bench.ts';
 import type { RawReply } from './raw-control.ts';
 import type { Cast } from './cast.ts';
 
 const points = 3;
 const visits = { unlimited: 12, limited: 30 };
 const limit = { perSecond: 1, burst: 2 };
+/** Of a rendezvous that fails each side tries another, which takes longer than visits have elsewhere. */
+const patienceSeconds = 60;
 
 /** Ids of the circuits of a purpose that have this status in one of the events. */
 function circuitsOf(events: readonly RawReply[], status: string, purpose: string): Set<string> {
@@ -47,8 +50,10 @@ export function checkFlood(cast: Cast): void {
 
     cast.check('makes one rendezvous circuit each, and takes no introduction point away', async () => {
       const events = await cast.bench.listen(cast.other, 'CIRC');
+      await cast.bench.expectOk(cast.client, `SETCONF SocksTimeout=${patienceSeconds}`);
       const flood = cast.bench.flood(cast.client, open, visits.unlimited);
-      await cast.bench.until(async () => flood.codes.length === visits.unlimited || undefined);
+      await cast.bench.until(async () => flood.codes.length === visits.unlimited || undefined, patienceSeconds * 1_500);
+      await cast.bench.expectOk(cast.client, `SETCONF SocksTimeout=${socksTimeoutSeconds}`);
       expect(flood.codes).toEqual(Array.from({ length: visits.unlimited }, () => 0));
       const made = circuitsOf(events, 'LAUNCHED', 'HS_SERVICE_REND').size;
       expect(made).toBeGreaterThanOrEqual(visits.unlimited);
