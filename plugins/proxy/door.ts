@@ -1,7 +1,7 @@
 /**
  * The door: a small HTTP server for one request, `POST /.rb/<selector>` with a body of known length. Whatever else comes, and
  * whatever is refused, gets the same 404, byte for byte, at a time that tells nothing: answers leave at whole multiples of
- * `answerStepMs` after the request was there. Who sends too slowly is cut.
+ * `answerStepMs` after the request was there. Who sends too slowly is refused like everybody else, at the step after the limit.
  */
 import type { Duplex } from 'node:stream';
 import type { DoorAnswer } from '../../core/engine/index.ts';
@@ -15,10 +15,12 @@ const writeLimitMs = 30_000;
 const answerLimitMs = 20_000;
 export const answerStepMs = 250;
 /**
- * Requests at once, and so many in a burst and a second. Beyond the first the one that has been coming longest is cut, or the
+ * Requests at once, and so many in a burst and a second. Beyond the first the one that has been coming longest is refused, or the
  * new one where all are there; beyond the others they are refused unread.
  */
 export const maximumOpen = 32;
+/** Streams in all, with those that wait for their 404. More, thousands a second, are closed at once. */
+export const maximumStreams = 1_024;
 const burst = 40;
 const perSecond = 8;
 
@@ -57,31 +59,42 @@ export function parseDoorRequest(bytes: Uint8Array): DoorRequest | null | undefi
   return body.length < length ? undefined : { selector, body: Uint8Array.from(body) };
 }
 
-/** Reads on until the request is there; `null` as parseDoorRequest says. Rejects when the client is too slow or goes away. */
-async function readRequest(clock: Clock, stream: Duplex, begun: Uint8Array): Promise<DoorRequest | null> {
-  const late = (): Error => new Error('the request came too slowly');
-  return withDeadline(
-    clock,
-    readLimitMs,
-    late,
-    () =>
-      new Promise<DoorRequest | null>((resolve, reject) => {
-        let received = begun;
-        const look = (): boolean => {
-          const request = parseDoorRequest(received);
-          if (request !== undefined) resolve(request);
-          return request !== undefined;
-        };
-        if (look()) return;
-        const onData = (chunk: Uint8Array): void => {
-          received = Buffer.concat([received, chunk]);
-          if (look()) stream.off('data', onData);
-        };
-        stream.on('data', onData);
-        stream.once('close', () => reject(new Error('the client went away')));
-        stream.resume();
-      }),
-  );
+interface Reading {
+  /** `null` as parseDoorRequest says, and for who was given up. Rejects when the client goes away. */
+  readonly request: Promise<DoorRequest | null>;
+  /** Whatever comes now is not looked at. */
+  readonly giveUp: () => void;
+}
+
+/** Reads on until the request is there, but no longer than the limit. */
+function readRequest(clock: Clock, stream: Duplex, begun: Uint8Array): Reading {
+  let giveUp = (): void => undefined;
+  const request = new Promise<DoorRequest | null>((resolve, reject) => {
+    let received = begun;
+    const look = (): void => {
+      const parsed = parseDoorRequest(received);
+      if (parsed !== undefined) end(parsed);
+    };
+    const onData = (chunk: Uint8Array): void => {
+      received = Buffer.concat([received, chunk]);
+      look();
+    };
+    const end = (parsed: DoorRequest | null): void => {
+      limit.cancel();
+      stream.off('data', onData);
+      resolve(parsed);
+    };
+    giveUp = () => end(null);
+    const limit = clock.after(readLimitMs, giveUp);
+    stream.once('close', () => {
+      limit.cancel();
+      reject(new Error('the client went away'));
+    });
+    stream.on('data', onData);
+    look();
+    stream.resume();
+  });
+  return { request, giveUp };
 }
 
 export interface Door {
@@ -96,9 +109,11 @@ export function createDoor(options: {
   readonly answer: () => DoorAnswer | undefined;
 }): Door {
   const { clock, log } = options;
+  let streams = 0;
+  /** Those whose requests are read or answered; who is refused without being asked about needs no place. */
   let open = 0;
-  /** Cuts those whose requests are not whole yet; the first has waited longest. */
-  const reading = new Set<() => void>();
+  /** Those whose requests are not whole yet; the first has waited longest. */
+  const reading = new Set<Reading>();
   let left = burst;
   let refilledAtMs = clock.monotonic();
 
@@ -123,11 +138,8 @@ export function createDoor(options: {
     }
   };
 
-  const converse = async (stream: Duplex, begun: Uint8Array): Promise<void> => {
-    const cut = (): void => void stream.destroy();
-    reading.add(cut);
-    const request = await readRequest(clock, stream, begun).finally(() => reading.delete(cut));
-    // The steps are counted from before the work, part of which is done at once: what it takes shows only in whole steps.
+  /** The steps are counted from before the work, part of which is done at once: what it takes shows only in whole steps. */
+  const answer = async (stream: Duplex, request: DoorRequest | null): Promise<void> => {
     let step = clock.sleep(answerStepMs);
     let decided = false;
     const decision = (request === null ? Promise.resolve(undefined) : decide(request)).finally(() => (decided = true));
@@ -147,26 +159,44 @@ export function createDoor(options: {
     );
   };
 
+  const converse = async (stream: Duplex, begun: Uint8Array): Promise<void> => {
+    if (open >= maximumOpen) {
+      // Whoever drips its request gives way to others: an honest one is there at once.
+      const [slowest] = reading;
+      if (slowest === undefined) {
+        stream.resume();
+        return answer(stream, null);
+      }
+      reading.delete(slowest);
+      slowest.giveUp();
+    }
+    open++;
+    const mine = readRequest(clock, stream, begun);
+    reading.add(mine);
+    let request: DoorRequest | null = null;
+    try {
+      request = await mine.request.finally(() => reading.delete(mine));
+      if (request !== null) await answer(stream, request);
+    } finally {
+      open--;
+    }
+    if (request === null) await answer(stream, null);
+  };
+
   return {
     serve: async (stream, begun) => {
-      if (open >= maximumOpen) {
-        // Whoever drips its request gives way to others: an honest one is there at once.
-        const [slowest] = reading;
-        if (slowest === undefined) {
-          stream.destroy();
-          return;
-        }
-        reading.delete(slowest);
-        slowest();
+      if (streams >= maximumStreams) {
+        stream.destroy();
+        return;
       }
-      open++;
+      streams++;
       try {
         await converse(stream, begun);
       } catch (error) {
         log.debug('a connection at the door was cut', { error });
-        stream.destroy();
       } finally {
-        open--;
+        streams--;
+        stream.destroy();
       }
     },
   };

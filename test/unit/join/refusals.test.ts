@@ -6,7 +6,14 @@ import { silentLog, sleepOn, type Clock } from '../../../core/runtime/index.ts';
 import { knock } from '../../../plugins/join/handshake.ts';
 import { parseInvitation, type Invitation } from '../../../plugins/join/index.ts';
 import { encodeRequest } from '../../../plugins/join/messages.ts';
-import { answerStepMs, createDoor, longestDoorBody, maximumOpen, notFound } from '../../../plugins/proxy/door.ts';
+import {
+  answerStepMs,
+  createDoor,
+  longestDoorBody,
+  maximumOpen,
+  maximumStreams,
+  notFound,
+} from '../../../plugins/proxy/door.ts';
 import { createVirtualClock, settle, type VirtualClock } from '../../kit/sim/virtual-clock.ts';
 import { createCluster, newIdentity, random, type TestMember } from './support.ts';
 
@@ -132,21 +139,54 @@ describe('the door', () => {
     expect(await answeredAfter(100)).toBe(answerStepMs);
   });
 
-  test('cuts slow clients without a word, and they keep nobody else out', async () => {
+  test('tells slow clients the same as everybody, a step after the limit or after giving way, and they keep nobody else out', async () => {
     const clock = createVirtualClock();
     const { member, invite } = await house(clock);
     const call = caller(clock, member.answer);
     const request = requestFor(await invite());
     const slow = Array.from({ length: 3 * maximumOpen }, () => call('POST /.rb/'));
     const dripping = async (): Promise<void> => {
-      for (const { stream } of slow) if (!stream.destroyed) stream.write('a');
+      for (const { stream, overAtMs } of slow) if (overAtMs === undefined && !stream.destroyed) stream.write('a');
       await clock.advance(500);
     };
     for (let count = 0; count < 4; count++) await dripping();
     const honest = call(...request);
     for (let count = 0; count < 20; count++) await dripping();
     expect(honest.heard).toContain('200 OK');
-    expect(slow.map(({ heard }) => heard).join('')).toBe('');
-    expect(slow.every(({ overAtMs }) => overAtMs !== undefined && overAtMs <= 10_000)).toBe(true);
+    expect(new Set(slow.map(({ heard }) => heard))).toEqual(new Set([notFound.toString('latin1')]));
+    // Two thirds give way to the last third, one of that to the honest one.
+    const overAtMs = slow.map((client) => client.overAtMs);
+    const gaveWay = Array.from({ length: 2 * maximumOpen }, () => answerStepMs);
+    const late = Array.from({ length: maximumOpen - 1 }, () => 10_000 + answerStepMs);
+    expect(overAtMs).toEqual([...gaveWay, 2_000 + answerStepMs, ...late]);
+  });
+
+  test('refuses the newest in the same way where all places are taken by whole requests', async () => {
+    const clock = createVirtualClock();
+    let decide = (): void => undefined;
+    const decision = new Promise<undefined>((resolve) => (decide = () => resolve(undefined)));
+    const call = caller(clock, () => decision);
+    const whole = [post(`/.rb/${'a'.repeat(24)}`, 1), 'x'];
+    const asked = Array.from({ length: maximumOpen }, () => call(...whole));
+    await settle();
+    const [newest, slowest] = [call(...whole), call('POST')];
+    await clock.advance(answerStepMs);
+    for (const { heard, overAtMs } of [newest, slowest]) {
+      expect([heard, overAtMs]).toEqual([notFound.toString('latin1'), answerStepMs]);
+    }
+    expect(asked.every(({ overAtMs }) => overAtMs === undefined)).toBe(true);
+    decide();
+    await clock.advance(answerStepMs);
+    expect(new Set(asked.map(({ heard }) => heard))).toEqual(new Set([notFound.toString('latin1')]));
+  });
+
+  test('holds a bounded number of streams', async () => {
+    const clock = createVirtualClock();
+    const call = caller(clock, async () => undefined);
+    const all = Array.from({ length: maximumStreams + 10 }, () => call('POST /.rb/'));
+    await settle();
+    expect(all.filter(({ overAtMs }) => overAtMs !== undefined)).toHaveLength(10);
+    await clock.advance(10_000 + answerStepMs);
+    expect(all.filter(({ heard }) => heard === notFound.toString('latin1'))).toHaveLength(maximumStreams);
   });
 });

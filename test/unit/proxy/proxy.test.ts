@@ -209,6 +209,21 @@ describe('the proxy', () => {
     expect(heard()).not.toContain('Length: 2');
   });
 
+  test('a bad request tells nothing of the door: a known path is the door’s whatever its headers, an unknown one is 400 for all', async () => {
+    const { port } = await target();
+    const { at } = await start(port);
+    const ask = async (request: string): Promise<string> => {
+      const stream = await open(at);
+      stream.write(line() + request);
+      return (await all(stream)).slice(9, 12);
+    };
+    const twoLengths = ' HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n';
+    const paths = ['/.rb/x', `/.rb/${'a'.repeat(24)}`, '/x'];
+    expect(await Promise.all(paths.map((path) => ask(`POST ${path}${twoLengths}`)))).toEqual(['404', '404', '400']);
+    const endless = 'y'.repeat(20_000);
+    expect(await Promise.all(paths.map((path) => ask(`POST ${path}${endless}`)))).toEqual(['400', '400', '400']);
+  });
+
   test('raw passes everything, and tor’s line too when it is told so', async () => {
     const { port, heard } = await target();
     const { at } = await start(port, { protocol: 'raw', pass_proxy_line: true });
