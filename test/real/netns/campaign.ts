@@ -76,7 +76,7 @@ export async function runCampaign(runtime: Runtime, options: CampaignOptions): P
       results.push(result);
       progress(
         `${index + 1}/${options.faults.length} ${fault}: takeover ${seconds(result.takeoverMs)}, published ` +
-          `${seconds(result.publishedMs)}, settled ${seconds(result.settledMs)}, stale ${result.stalePublishes}, ` +
+          `${seconds(result.publishedMs)}, settled ${seconds(result.settledMs)}, stale ${result.stalePublishes ?? '–'}, ` +
           `download ${result.download.complete ? 'whole' : 'broken'} (${result.download.head ?? 'nobody'}), ` +
           `visits failed ${failures(client.visits)}/${client.visits.length}, isolated ` +
           `${failures(client.isolated)}/${client.isolated.length}`,

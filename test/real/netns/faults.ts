@@ -21,8 +21,11 @@ export interface FaultResult {
   readonly takeoverMs: number | undefined;
   /** From the fault to that node's first confirmed publication. */
   readonly publishedMs: number | undefined;
-  /** Publications of a deposed publisher after its return, by its own word and by what HSDirs took or refused. */
-  readonly stalePublishes: number;
+  /**
+   * Publications of a deposed publisher from its return on, by its own word and by what HSDirs took or refused; undefined where no
+   * deposed publisher comes back: it was started anew, lost its tor, or was never deposed.
+   */
+  readonly stalePublishes: number | undefined;
   /** From the end of the fault to one publisher that all follow. */
   readonly settledMs: number;
   /** Nodes whose heads died of it. */
@@ -34,7 +37,7 @@ const publishLimitMs = 60_000;
 const settleLimitMs = 60_000;
 /** How long a node stays stopped, or cut off, after another has taken over. */
 const awayMs = 4_000;
-/** How long a resumed node is watched for what it publishes. */
+/** How long a node that is back is watched for what it publishes. */
 const watchMs = 8_000;
 
 /** Waits for one publisher that all nodes follow. */
@@ -77,13 +80,29 @@ function staleSince(node: ClusterNode, nodes: readonly ClusterNode[], sinceMs: n
   return node.lines.filter((line) => line.atMs > sinceMs && isPublication(line) && Number(line.epoch) < highest).length;
 }
 
+/**
+ * Looks at the HSDirs just before `deposed` may publish again. What is given looks once more, and tells how often it has published in
+ * a term that was over by then: by its own word, by HSDirs that have taken one, and by HSDirs that have refused one.
+ */
+async function watchReturn(runtime: Runtime, cluster: Cluster, deposed: ClusterNode): Promise<() => Promise<number>> {
+  const { nodes } = cluster;
+  const epoch = highestEpoch(nodes.filter((node) => node !== deposed));
+  const [before, refusedBefore] = [await revisionsAtHsdirs(cluster), await refusals(runtime, cluster)];
+  const sinceMs = runtime.clock.monotonic();
+  return async () => {
+    const taken = staleAt(before, await revisionsAtHsdirs(cluster), epoch).length;
+    const refused = (await refusals(runtime, cluster)) - refusedBefore;
+    return staleSince(deposed, nodes, sinceMs) + taken + refused;
+  };
+}
+
 export async function inflict(runtime: Runtime, cluster: Cluster, fault: FaultName): Promise<FaultResult> {
   const { clock } = runtime;
   const { nodes, machines } = cluster;
   const publisher = await settled(runtime, nodes);
   const others = nodes.filter((node) => node !== publisher);
   const sinceMs = clock.monotonic();
-  const none = { takeoverMs: undefined, publishedMs: undefined, stalePublishes: 0, deadHeads: [] };
+  const none = { takeoverMs: undefined, publishedMs: undefined, stalePublishes: undefined, deadHeads: [] };
   const end = async (rest: Partial<FaultResult>): Promise<FaultResult> => {
     const endedMs = clock.monotonic();
     await settled(runtime, nodes);
@@ -101,14 +120,10 @@ export async function inflict(runtime: Runtime, cluster: Cluster, fault: FaultNa
     await publisher.signal('SIGSTOP');
     const times = await takeover(runtime, others, sinceMs);
     await clock.sleep(awayMs);
-    const epoch = highestEpoch(others);
-    const [before, refusedBefore] = [await revisionsAtHsdirs(cluster), await refusals(runtime, cluster)];
-    const resumedMs = clock.monotonic();
+    const stalePublishes = await watchReturn(runtime, cluster, publisher);
     await publisher.signal('SIGCONT');
     await clock.sleep(watchMs);
-    const taken = staleAt(before, await revisionsAtHsdirs(cluster), epoch).length;
-    const refused = (await refusals(runtime, cluster)) - refusedBefore;
-    return end({ ...times, stalePublishes: staleSince(publisher, nodes, resumedMs) + taken + refused });
+    return end({ ...times, stalePublishes: await stalePublishes() });
   }
   if (fault === 'partition' || fault === 'one-way') {
     // Redis would bridge the cut: its socket is not on the bridge.
@@ -117,12 +132,12 @@ export async function inflict(runtime: Runtime, cluster: Cluster, fault: FaultNa
     for (const other of others) machines.cut(publisher.name, other.name, fault === 'one-way');
     const times = await takeover(runtime, others, cutMs);
     await clock.sleep(awayMs);
+    const stalePublishes = await watchReturn(runtime, cluster, publisher);
     machines.heal();
     await cluster.redis.start();
-    const healedMs = clock.monotonic();
     const result = await end(times);
     await clock.sleep(watchMs);
-    return { ...result, stalePublishes: staleSince(publisher, nodes, healedMs + result.settledMs) };
+    return { ...result, stalePublishes: await stalePublishes() };
   }
   if (fault === 'tor') {
     await publisher.tor.kill('SIGKILL');

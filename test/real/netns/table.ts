@@ -25,7 +25,8 @@ export function table(report: CampaignReport): string {
     const of = results.filter((result) => result.fault === fault);
     if (of.length === 0) return [];
     const [taken, published] = [spread(of.map((it) => it.takeoverMs)), spread(of.map((it) => it.publishedMs))];
-    const stale = of.reduce((sum, it) => sum + it.stalePublishes, 0);
+    const watched = of.flatMap(({ stalePublishes }) => stalePublishes ?? []);
+    const stale = watched.length === 0 ? '–' : watched.reduce((sum, count) => sum + count, 0);
     const broken = of.filter(({ download, deadHeads }) => {
       return !download.complete && !(download.head !== undefined && deadHeads.includes(download.head));
     }).length;
