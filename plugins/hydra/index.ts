@@ -20,7 +20,15 @@ import { recallMemory, tellMemory } from './memory.ts';
 import { createHydraState, decide, type HydraSettings } from './rule.ts';
 
 export { recallMemory, tellMemory } from './memory.ts';
-export { createHydraState, decide, type Decision, type HydraSettings, type HydraState, type SeenHead } from './rule.ts';
+export {
+  createHydraState,
+  decide,
+  type Decision,
+  type HydraSettings,
+  type HydraState,
+  type Replacement,
+  type SeenHead,
+} from './rule.ts';
 
 const options = v.strictObject({
   /** Heads kept back for the place of a besieged one; a quarter of all, rounded down, when absent. */

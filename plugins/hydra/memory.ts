@@ -27,8 +27,8 @@ const memory = v.object({
     ),
     v.maxLength(maximumHeads),
   ),
-  /** How long ago each replacement of the last hour was. */
-  spent: v.pipe(v.array(age), v.maxLength(1_024)),
+  /** How long ago each replacement of the last hour was, and whose besieged head it cut, if one. */
+  spent: v.pipe(v.array(v.strictTuple([age, v.nullable(v.pipe(v.string(), v.maxLength(128)))])), v.maxLength(1_024)),
 });
 
 /** `nowMs` is of the clock that the state was decided by. */
@@ -43,7 +43,7 @@ export function tellMemory({ heads, replacements }: HydraState, nowMs: number): 
         siegeMs === undefined ? null : Math.max(0, Math.round(nowMs - siegeMs)),
         Number.isFinite(leaveMs) ? Math.max(0, Math.round(leaveMs - nowMs)) : null,
       ]),
-    spent: replacements.slice(-1_024).map((at) => Math.max(0, Math.round(nowMs - at))),
+    spent: replacements.slice(-1_024).map(({ atMs, node }) => [Math.max(0, Math.round(nowMs - atMs)), node ?? null]),
   };
 }
 
@@ -61,8 +61,8 @@ export function recallMemory(value: Json | undefined, heardMs: number, nowMs: nu
     });
   }
   const replacements = read.output.spent
-    .map((one) => heardMs - one)
-    .filter((at) => nowMs - at < hourMs)
-    .sort((a, b) => a - b);
+    .map(([ago, node]) => ({ atMs: heardMs - ago, node: node ?? undefined }))
+    .filter(({ atMs }) => nowMs - atMs < hourMs)
+    .sort((a, b) => a.atMs - b.atMs);
   return { heads, replacements };
 }

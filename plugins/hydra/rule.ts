@@ -6,7 +6,8 @@
  *
  * Each change of a live head is a replacement and costs budget: without that, an attacker floods honest introduction points
  * and leaves its own alone, until the descriptor holds only its own. Beyond the budget the head stays and sheds. The floor of
- * live points stands above all else. Enter at `decide`.
+ * live points stands above all else. Levels are what nodes say of themselves: the node whose heads were replaced least in
+ * the last hour comes first, so that one that lies of several heads does not use up the budget. Enter at `decide`.
  */
 
 export interface SeenHead {
@@ -43,10 +44,16 @@ export interface HeadState {
   readonly leaveMs: number;
 }
 
+export interface Replacement {
+  readonly atMs: number;
+  /** Whose besieged head was cut; undefined when a free place was filled or a quiet head rests. */
+  readonly node: string | undefined;
+}
+
 export interface HydraState {
   readonly heads: ReadonlyMap<string, HeadState>;
-  /** When replacements were made, of the last hour. */
-  readonly replacements: readonly number[];
+  /** Of the last hour, the oldest first. */
+  readonly replacements: readonly Replacement[];
 }
 
 export interface Decision {
@@ -79,7 +86,7 @@ export function decide(
 ): Decision {
   const fresh = before.heads.size === 0;
   const views = new Map([...seen].sort((a, b) => (a.head < b.head ? -1 : 1)).map((view) => [view.head, view]));
-  const replacements = before.replacements.filter((at) => nowMs - at < hourMs && at <= nowMs);
+  const replacements = before.replacements.filter(({ atMs }) => nowMs - atMs < hourMs && atMs <= nowMs);
   const heads = new Map<string, HeadState>();
   for (const view of views.values()) {
     const known = before.heads.get(view.head) ?? {
@@ -106,11 +113,12 @@ export function decide(
       .sort((a, b) => stateOf(a.head).sinceMs - stateOf(b.head).sinceMs || (a.head < b.head ? -1 : 1));
   const waitMs = (): number => {
     const last = replacements.at(-1);
-    const cooldown = last === undefined ? 0 : last + settings.cooldownMs - nowMs;
+    const cooldown = last === undefined ? 0 : last.atMs + settings.cooldownMs - nowMs;
     const oldest = replacements.at(-settings.perHour);
-    return Math.max(0, cooldown, oldest === undefined ? 0 : oldest + hourMs - nowMs);
+    return Math.max(0, cooldown, oldest === undefined ? 0 : oldest.atMs + hourMs - nowMs);
   };
-  const spend = (): void => void replacements.push(nowMs);
+  const spend = (node?: string): void => void replacements.push({ atMs: nowMs, node });
+  const spentOn = (node: string): number => replacements.filter((one) => one.node === node).length;
 
   for (const { head, siege } of inRole('cut')) {
     if (siege < 1 && nowMs - (stateOf(head).siegeMs ?? stateOf(head).sinceMs) >= settings.returnMs) put(head, 'spare');
@@ -131,19 +139,21 @@ export function decide(
     for (const { head, siege } of views.values()) if (siege >= 1) put(head, 'cut');
   }
 
-  // The worst besieged head gives way, to a rested one if there is one.
+  // A besieged head gives way, to a rested one if there is one.
   const besieged = (): SeenHead[] =>
     inRole('live')
       .filter(({ siege }) => siege >= 1)
-      .sort((a, b) => b.siege - a.siege || (a.head < b.head ? -1 : 1));
+      .sort((a, b) => spentOn(a.node) - spentOn(b.node) || b.siege - a.siege || (a.head < b.head ? -1 : 1));
   const news: string[] = [];
   const [worst] = besieged();
   if (worst !== undefined && waitMs() === 0) {
     const [next] = rested();
-    if (next !== undefined || points() - worst.points >= settings.floorPoints) {
-      put(worst.head, 'cut');
-      spend();
-      news.push(`${worst.head} is cut`);
+    // One that the floor keeps does not keep the others.
+    const gone = besieged().find((one) => next !== undefined || points() - one.points >= settings.floorPoints);
+    if (gone !== undefined) {
+      put(gone.head, 'cut');
+      spend(gone.node);
+      news.push(`${gone.head} is cut`);
       if (next !== undefined) {
         put(next.head, 'live');
         news.push(`${next.head} grows`);

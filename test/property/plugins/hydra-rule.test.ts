@@ -117,6 +117,69 @@ describe('the hydra', () => {
     );
   });
 
+  test('a member that lies of several heads takes no more than its turn: the flooded one is replaced as the next', () => {
+    const liar = (heads: number, siege: number): SeenHead[] =>
+      Array.from({ length: heads }, (_none, at) => ({
+        head: `liar/${at}`,
+        node: 'liar',
+        siege,
+        points: 3,
+        published: true,
+      }));
+    const others = (count: number, siege: number): SeenHead[] =>
+      Array.from({ length: count }, (_none, at) => ({
+        head: `n${at}/1`,
+        node: `n${at}`,
+        siege: at === 0 ? siege : 0,
+        points: 3,
+        published: true,
+      }));
+    fc.assert(
+      fc.property(
+        fc.integer({ min: 2, max: 12 }),
+        fc.integer({ min: 2, max: 8 }),
+        fc.constantFrom(1, 2, 50, 100),
+        fc.integer({ min: 0, max: 12 }),
+        fc.boolean(),
+        (lies, honest, level, cooldownsBefore, elections) => {
+          let nowMs = 0;
+          let state = createHydraState();
+          const step = (seen: readonly SeenHead[], laterMs: number): readonly string[] => {
+            nowMs += laterMs;
+            const decision = decide(seen, state, nowMs, settings, () => 0.5);
+            // What it has taken does not go with the publisher that gave it.
+            const told = JSON.parse(JSON.stringify(tellMemory(decision.state, nowMs))) as Json;
+            state = elections ? (recallMemory(told, nowMs, nowMs) as HydraState) : decision.state;
+            return decision.live;
+          };
+          step([...liar(lies, 0), ...others(honest, 0)], 1_000);
+          // Every head of its own cries, for as long as it likes, before the flood comes.
+          for (let turn = 0; turn < cooldownsBefore; turn++) {
+            step([...liar(lies, 100), ...others(honest, 0)], settings.cooldownMs);
+          }
+          const flooded = state.heads.get('n0/1')?.role === 'live';
+          step([...liar(lies, 100), ...others(honest, level)], 1_000);
+          const live = step([...liar(lies, 100), ...others(honest, level)], settings.cooldownMs);
+          fc.pre(flooded);
+          expect(live).not.toContain('n0/1');
+        },
+      ),
+    );
+  });
+
+  test('a besieged head that the floor keeps does not keep another one', () => {
+    const head = (name: string, siege: number, points: number): SeenHead => ({
+      head: `${name}/1`,
+      node: name,
+      siege,
+      points,
+      published: true,
+    });
+    const calm = decide([head('big', 0, 9), head('small', 0, 2)], createHydraState(), 0, settings, () => 0.5);
+    const seen = [head('big', 100, 9), head('small', 1, 2)];
+    expect(decide(seen, calm.state, 1_000, settings, () => 0.5).live).toEqual(['big/1']);
+  });
+
   test('a siege: cut at once, a spare grows in its place; calm again for long, it returns', () => {
     const calm = { laterMs: 60_000, heads: [0, 0, 0, 0] };
     const seen = run([calm, { laterMs: 1_000, heads: [5, 0, 0, 0] }, ...Array.from({ length: 60 }, () => calm)]);
@@ -189,7 +252,7 @@ describe('what a publisher tells the next one', () => {
       heads: fc.array(
         fc.tuple(fc.string(), roles, fc.double(), fc.option(fc.double()), fc.option(fc.integer({ min: -5 }))),
       ),
-      spent: fc.array(fc.double({ min: -10, max: 1e12 })),
+      spent: fc.array(fc.tuple(fc.double({ min: -10, max: 1e12 }), fc.option(fc.string()))),
     });
     fc.assert(
       fc.property(fc.oneof(fc.jsonValue(), almost), moment, (value, { heads }) => {
