@@ -24,7 +24,12 @@ test('one seed gives one run, to the byte', async () => {
 test.each(regressions)(
   'seed $seed with $nodes nodes: $why',
   async ({ seed, nodes, hours, among }) => {
-    const { broken } = await simulate({ seed, nodes, hours, among: among as FaultClass[] });
+    const { broken } = await simulate({
+      seed,
+      nodes,
+      hours,
+      ...(among === undefined ? {} : { among: among as FaultClass[] }),
+    });
     expect(broken).toEqual([]);
   },
   60_000,

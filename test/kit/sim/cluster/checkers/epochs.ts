@@ -1,15 +1,18 @@
 /**
  * I1: the highest epoch wins everywhere in a component, and lower ones step down. I2: a component that has been stable for 5 s
- * has at most one node that believes itself publisher. I10: and after 20 s one, if some node could publish.
+ * has at most one node that believes itself publisher. I10: and after 20 s one, if some node could publish, and none waits as
+ * it should (waiting.ts).
  */
 import { components } from '../components.ts';
 import { claimOf } from '../observe.ts';
 import type { MakeChecker } from './checker.ts';
+import { watchWaiting } from './waiting.ts';
 
 const stableMs = 5_000;
 const vacantMs = 20_000;
 
 export const checkEpochs: MakeChecker = ({ world, storm, broken }) => {
+  const waiting = watchWaiting({ world });
   /** Of each node, the latest epoch in which it was seen elected in this life. */
   const told = new Set<string>();
   const once = (invariant: string, what: string): void => {
@@ -37,7 +40,9 @@ export const checkEpochs: MakeChecker = ({ world, storm, broken }) => {
   const hurt = (name: string): boolean =>
     storm.disturbances.some(({ nodes, untilMs }) => nodes.includes(name) && untilMs > world.nowMs - vacantMs);
   return {
+    upload: waiting.upload,
     sample: () => {
+      waiting.sample();
       for (const { name, lives, daemon } of world.awake()) {
         const epoch = daemon?.election.epoch ?? 0;
         const before = lastEpoch.get(name);
@@ -56,7 +61,7 @@ export const checkEpochs: MakeChecker = ({ world, storm, broken }) => {
         const text = (): string =>
           elected.map(({ name, daemon }) => `${name} (epoch ${daemon?.election.epoch})`).join(' and ');
         if (elected.length > 1) once('I2', `${text()} believe themselves publisher in one component`);
-        if (elected.length === 0 && world.nowMs - sinceMs > vacantMs) {
+        if (elected.length === 0 && world.nowMs - sinceMs > vacantMs && !nodes.some(waiting.waits)) {
           const able = nodes.filter(
             ({ name, parts }) => parts.tor.running && parts.tor.run?.process.frozen === false && !hurt(name),
           );

@@ -1,0 +1,72 @@
+/**
+ * Who does not publish because the election's rule says so (plugins/election/README.md): a publisher that finds a descriptor of a
+ * later epoch while a member is missing waits, since that one may publish out of its hearing. Fifteen leases at first, and
+ * twice as long each time that it happens again. Nobody else claims meanwhile: the others hear that there is a publisher.
+ */
+import type { SeenUpload } from '../directories.ts';
+import { claimOf } from '../observe.ts';
+import type { SimulatedNode } from '../world.ts';
+import type { CheckerContext } from './checker.ts';
+
+const firstWaitMs = 30_000;
+const mostDoublings = 7;
+/** Until it is noticed that the wait, or a member's absence, is over. */
+const noticedMs = 1_000;
+const missedMs = 15_000;
+
+/** Of one node in one life. */
+interface Known {
+  readonly life: number;
+  claim: number | undefined;
+  /** How often it was outbid since it last followed somebody. */
+  outbid: number;
+  /** The later epoch for which it waits, and since when. */
+  wait: { readonly epoch: number; readonly sinceMs: number; readonly missing: boolean } | undefined;
+}
+
+export function watchWaiting({ world }: Pick<CheckerContext, 'world'>) {
+  const nodes = new Map<string, Known>();
+  /** Of all that an HSDir has taken. */
+  let latest = -1;
+
+  const isSomebodyMissing = (): boolean =>
+    !world.bus.whole ||
+    world.awake().length < world.nodes.length ||
+    world.nodes.some(({ changedAtMs }) => world.nowMs - changedAtMs < missedMs);
+
+  const look = ({ name, id, lives, daemon }: SimulatedNode): void => {
+    const { publisher, epoch = 0, elected } = daemon?.election ?? {};
+    const before = nodes.get(name);
+    const known: Known =
+      before?.life === lives ? before : { life: lives, claim: undefined, outbid: 0, wait: undefined };
+    nodes.set(name, known);
+    const claim = claimOf(daemon?.mesh, id);
+    // One term after the other, without a pause between: it has outbid whoever had outbid it.
+    if (claim !== undefined && known.claim !== undefined && claim > known.claim) known.outbid++;
+    known.claim = claim;
+    if (publisher !== undefined && publisher !== id) known.outbid = 0;
+    if (publisher !== id || elected === true || epoch >= latest) {
+      known.wait = undefined;
+      return;
+    }
+    if (known.wait?.epoch === latest) return;
+    if (known.wait !== undefined) known.outbid++;
+    known.wait = { epoch: latest, sinceMs: world.nowMs, missing: isSomebodyMissing() };
+  };
+
+  return {
+    upload: ({ accepted, epoch }: SeenUpload): void => {
+      if (accepted) latest = Math.max(latest, epoch);
+    },
+    sample: (): void => {
+      for (const node of world.awake()) look(node);
+    },
+    /** Whether this node rightly waits. */
+    waits: ({ name, lives }: SimulatedNode): boolean => {
+      const known = nodes.get(name);
+      if (known?.life !== lives || known.wait?.missing !== true) return false;
+      const longMs = firstWaitMs * 2 ** Math.min(known.outbid, mostDoublings);
+      return world.nowMs - known.wait.sinceMs <= longMs + noticedMs;
+    },
+  };
+}
