@@ -60,13 +60,13 @@ const cases: readonly Case[] = [
   { preset: 'stable', span: wholeDay, mostPublications: 60 },
   { preset: 'standalone', span: wholeDay, mostPublications: 60 },
   { preset: 'shared-identity', span: wholeDay, mostPublications: 60 },
-  { preset: 'reactive', span: wholeDay, mostPublications: 60 },
   // Each head, or sub-master, changes something about once an hour.
   { preset: 'staggered', span: wholeDay, mostPublications: 160 },
   // More heads than places.
   { preset: 'stacked', span: wholeDay, mostPublications: 120, settings: { publish: { max_intro_points: 2 } } },
   { preset: 'distinct', span: wholeDay, mostPublications: 60 },
   ...[aroundNoon, aroundMidnight].flatMap((span): Case[] => [
+    { preset: 'reactive', span, mostPublications: 20, settings: seldom },
     { preset: 'hydra', span, mostPublications: 20, settings: seldom },
     { preset: 'roulette', span, mostPublications: 20, settings: seldom },
     // As `chimera init --plain-key` sets up its first node.

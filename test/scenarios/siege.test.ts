@@ -36,9 +36,9 @@ function flood(visitor: Visitor, perSecond: number): () => void {
 async function begin(
   seed: string,
   tables: Record<string, Record<string, unknown>> = {},
-  add: readonly string[] = [],
+  { add = [], preset = 'hydra' }: { readonly add?: readonly string[]; readonly preset?: string } = {},
 ): Promise<void> {
-  cluster = await startServiceCluster(seed, { preset: 'hydra' });
+  cluster = await startServiceCluster(seed, { preset });
   await cluster.start('a', { tables: { heads: { target: await site('a') }, ...tables }, add });
   await cluster.published(60_000, { heads: 1 });
 }
@@ -112,6 +112,37 @@ test(
   },
 );
 
+test(
+  'reactive: a flooded head leaves the descriptor, drains, and comes back after its calm',
+  { timeout: 60_000 },
+  async () => {
+    const calm = { siege: { calm_secs: 10, sample_interval_ms: 1_000 }, strategy: { calm_secs: 10 } };
+    await begin('reactive', calm, { preset: 'reactive' });
+    const { clock } = cluster as ServiceCluster;
+    const flooder = await client('flooder');
+    expect((await clock.runFor(flooder.visit(15_000), 20_000)).head).toBe('a');
+    for (const name of ['b', 'c', 'd']) {
+      await cluster?.start(name, { tables: { heads: { target: await site(name) }, ...calm } });
+    }
+    await cluster?.published(60_000, { heads: 4 });
+    await clock.advance(30_000);
+    expect(isCut()).toBe(false);
+
+    const stop = flood(flooder, 20);
+    await clock.runUntil(isCut, 20_000);
+    expect((cluster as ServiceCluster).newest()?.live).toHaveLength(3);
+    stop();
+    const honest = await client('honest');
+    expect((await clock.runFor(honest.visit(15_000), 20_000)).head).toMatch(/^[bcd]$/);
+    // Who holds only the old descriptor is served still: the head drains.
+    expect((await clock.runFor(flooder.visit(15_000), 20_000)).head).toBe('a');
+    const ended = clock.monotonic();
+    await clock.runUntil(() => !isCut(), 300_000);
+    expect(clock.monotonic() - ended).toBeGreaterThan(10_000);
+    expect((cluster as ServiceCluster).newest()?.live).toHaveLength(4);
+  },
+);
+
 test('a MetricsPort of the node’s own is there while it runs', { timeout: 60_000 }, async () => {
   await begin('metrics', { siege: { open_metrics_port: true } });
   const { clock, runtime, nodes } = cluster as ServiceCluster;
@@ -127,7 +158,11 @@ test('a MetricsPort of the node’s own is there while it runs', { timeout: 60_0
 });
 
 test('a client circuit with too many streams is closed on a live head, and no other', { timeout: 60_000 }, async () => {
-  await begin('greedy', { ghost: { max_streams_per_circuit: 8, max_circuit_streams_per_second: 2 } }, ['proxy']);
+  await begin(
+    'greedy',
+    { ghost: { max_streams_per_circuit: 8, max_circuit_streams_per_second: 2 } },
+    { add: ['proxy'] },
+  );
   const { clock, runtime, network, address } = cluster as ServiceCluster;
   const tor = await clock.runFor(network.addTor({ name: 'clients', socks: true }), 10_000);
   await clock.runFor(tor.bootstrapped(), 60_000);
