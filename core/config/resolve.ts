@@ -86,7 +86,13 @@ export async function resolveConfig(
 
   const switches = v.safeParse(v.looseObject({ plugins: coreSections.plugins }), loaded.value);
   const { add = [], remove = [] } = switches.success ? (switches.output.plugins ?? {}) : {};
+  const { strategy } = loaded.value;
+  const strategyFile = isTable(strategy) && typeof strategy.file === 'string' ? strategy.file : undefined;
+  const ownStrategy = strategyFile === undefined ? undefined : shipped.plugins.get('strategy/file');
   let plugins = presetPlugins(preset);
+  // Nobody has reckoned yet with what a strategy of the operator's shows.
+  const check = ownStrategy === undefined ? undefined : shipped.plugins.get('exposure');
+  if (check !== undefined && !plugins.some(({ name }) => name === check.name)) plugins.push(check);
   for (const name of remove) {
     const known = plugins.map((plugin) => plugin.name);
     if (known.includes(name)) continue;
@@ -95,9 +101,6 @@ export async function resolveConfig(
       remedy: near === undefined ? `it has: ${known.join(', ')}` : `did you mean "${near}"?`,
     });
   }
-  const { strategy } = loaded.value;
-  const strategyFile = isTable(strategy) && typeof strategy.file === 'string' ? strategy.file : undefined;
-  const ownStrategy = strategyFile === undefined ? undefined : shipped.plugins.get('strategy/file');
   if (ownStrategy !== undefined) {
     plugins = [...plugins.filter(({ name }) => !name.startsWith('strategy/')), ownStrategy];
   }

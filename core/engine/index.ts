@@ -8,6 +8,7 @@ export * from './contracts/node.ts';
 export * from './contracts/proxy.ts';
 export * from './contracts/publisher.ts';
 export * from './contracts/rotation.ts';
+export * from './contracts/drain.ts';
 export * from './contracts/shed.ts';
 export * from './contracts/tor.ts';
 export * from './engine.ts';

@@ -4,7 +4,7 @@
  */
 import * as v from 'valibot';
 import { integer } from '../../core/config/schema.ts';
-import { definePlugin, rotatorContract } from '../../core/engine/index.ts';
+import { definePlugin, drainContract, rotatorContract } from '../../core/engine/index.ts';
 import { ChimeraError } from '../../core/errors.ts';
 import {
   exposureOf,
@@ -28,7 +28,7 @@ const options = v.strictObject({
   /** Refuse above this chance in a day, percent. */
   limit_percent: v.optional(integer(1, 100), 50),
   accept_exposure: v.optional(v.boolean(), false),
-  /** Heads that left the descriptor refuse new clients after so long; absent: never. */
+  /** Heads that left the descriptor refuse new clients after so long; absent: after the ghost's grace, or never without one. */
   teardown_secs: v.optional(integer(0, 86_400)),
   accept_outage: v.optional(v.boolean(), false),
 });
@@ -71,7 +71,7 @@ export function exposureProblems(
             `${seconds(servedMs)} are below the ${seconds(outageFloorMs)} that a client with that descriptor may need`,
           {
             remedy:
-              'rotate more slowly, let heads serve longer after they left (exposure.teardown_secs follows the ghost’s grace), or accept it: exposure.accept_outage = true',
+              'rotate more slowly, let heads serve longer after they left (ghost.grace_secs, or exposure.teardown_secs where that is set), or accept it: exposure.accept_outage = true',
           },
         ),
       );
@@ -84,6 +84,7 @@ export const exposure = definePlugin<ExposureOptions>({
   name: 'exposure',
   summary: 'Refuses to start with a rotation that shows too many relays or outruns clients.',
   needs: [rotatorContract],
+  wants: [drainContract],
   section: 'exposure',
   options,
   apply(host, settings) {
@@ -97,7 +98,9 @@ export const exposure = definePlugin<ExposureOptions>({
       };
       const { strategy } = host.need(rotatorContract);
       const projection = project(strategy, cluster, { hours: 24, random: derivedRandom('exposure', 'random') });
-      const [problem] = exposureProblems(projection, settings);
+      const drain = host.want(drainContract);
+      const teardown_secs = settings.teardown_secs ?? (drain === undefined ? undefined : drain.graceMs / 1_000);
+      const [problem] = exposureProblems(projection, { ...settings, teardown_secs });
       if (problem !== undefined) throw problem;
       const { text } = exposureOf(pointsShown(projection).size, 24, settings.intro_point_hours);
       host.log.debug('exposure of the rotation', { strategy: strategy.name, heads: settings.heads, reckoning: text });

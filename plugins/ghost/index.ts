@@ -10,6 +10,7 @@ import { integer } from '../../core/config/schema.ts';
 import {
   adminContract,
   definePlugin,
+  drainContract,
   electionContract,
   headControlContract,
   meshContract,
@@ -57,6 +58,7 @@ export const ghost = definePlugin<GhostOptions>({
   summary: 'Drains heads that left the descriptor, then refuses what is new at them.',
   needs: [electionContract],
   wants: [headControlContract, meshContract, proxyContract, shedContract, adminContract],
+  gives: [drainContract],
   section: name,
   options,
   apply(host, settings) {
@@ -80,6 +82,7 @@ export const ghost = definePlugin<GhostOptions>({
       siegeGraceMs: settings.siege_grace_secs * 1_000,
       perSecond: settings.shed_per_second,
     };
+    host.give(drainContract, { graceMs: rule.graceMs });
 
     const close = (tor: TorClient, circuit: string): void => {
       // It may have ended by itself.

@@ -1,5 +1,6 @@
 import { beforeEach, describe, expect, test } from 'vitest';
 import {
+  drainContract,
   electionContract,
   headControlContract,
   meshContract,
@@ -79,6 +80,9 @@ describe('the plugin', () => {
   const closed = (): string[] =>
     tor.calls.filter((call) => call.startsWith('closeCircuit')).map((call) => call.slice(13));
 
+  test('others may reckon with its grace', () => {
+    expect(bare.given(drainContract)).toEqual({ graceMs: 200_000 });
+  });
   test('a live head and a draining one serve; a refusing one keeps what it had and closes what is new', async () => {
     rendezvous('1');
     record = { epoch: 3, heads: ['two/1'], shed: [] };

@@ -4,7 +4,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
 import { resolveConfig } from '../../../core/config/index.ts';
-import { meshContract, rotatorContract, type ClusterRecord, type Json } from '../../../core/engine/index.ts';
+import {
+  drainContract,
+  meshContract,
+  rotatorContract,
+  type ClusterRecord,
+  type Json,
+} from '../../../core/engine/index.ts';
 import { modelView, type CycleResult } from '../../../core/pipeline/index.ts';
 import { plugins } from '../../../plugins/index.ts';
 import { loadStrategy, strategyPlugin } from '../../../plugins/strategy/index.ts';
@@ -51,6 +57,52 @@ test('[strategy] file replaces the preset’s strategy; the rest of the table is
   const view = modelView({ heads: 2, pointsPerHead: 3, nowMs: 0, seed: '' });
   expect((await bare.hooks.rotate.promise(view))?.live).toEqual(['head-01#1', 'head-01#2']);
   expect(bare.given(rotatorContract).strategy.name).toBe('first-only');
+});
+
+describe('its exposure is reckoned in every preset', () => {
+  /** Another head each minute, by the clock. */
+  const hasty = `export default {
+    name: 'hasty',
+    initial: () => null,
+    decide({ heads, nowMs }, state) {
+      const { candidates } = heads[Math.floor(nowMs / 60_000) % heads.length];
+      return { rotation: { live: candidates.map(({ id }) => id), why: 'next' }, state, nextMs: 60_000 };
+    },
+  };`;
+  const resolve = async (tables: Readonly<Record<string, unknown>>, preset = 'stable') => {
+    const value = { strategy: { file: await moduleOf(hasty) }, master: { identity_key_path: '/key' }, ...tables };
+    return resolveConfig({ file: `${directory}/c.toml`, directory, value }, { presets, plugins }, preset);
+  };
+  /** Starts the two plugins as they are resolved; gives what ends the start. */
+  const start = async (tables: Readonly<Record<string, unknown>>, graceSecs?: number): Promise<unknown> => {
+    const { plugins: found, options } = await resolve(tables);
+    const bare = createBareHost();
+    if (graceSecs !== undefined) bare.provide(drainContract, { graceMs: graceSecs * 1_000 });
+    for (const plugin of found) {
+      if (['strategy/file', 'exposure'].includes(plugin.name)) bare.apply(plugin, options.get(plugin.name));
+    }
+    return bare.start().then(
+      () => undefined,
+      (error: unknown) => error,
+    );
+  };
+
+  test('more relays than may be are refused, unless they are accepted', async () => {
+    expect(await start({ exposure: { heads: 12 } })).toMatchObject({ code: 'EXPOSURE_RELAYS' });
+    expect(await start({ exposure: { heads: 12, accept_exposure: true } })).toBeUndefined();
+  });
+  test('turns that are too fast for the ghost’s grace are refused, unless they are accepted', async () => {
+    expect(await start({})).toBeUndefined();
+    expect(await start({}, 900)).toBeUndefined();
+    expect(await start({}, 300)).toMatchObject({ code: 'EXPOSURE_OUTAGE' });
+    expect(await start({ exposure: { accept_outage: true } }, 300)).toBeUndefined();
+  });
+  test('the plugin is there once, after a preset’s own as well, and may be removed', async () => {
+    const names = async (tables: Readonly<Record<string, unknown>>, preset?: string) =>
+      (await resolve(tables, preset)).plugins.map(({ name }) => name).filter((name) => name === 'exposure');
+    expect(await names({}, 'staggered')).toEqual(['exposure']);
+    expect(await names({ plugins: { remove: ['exposure'] } })).toEqual([]);
+  });
 });
 
 describe('what is no strategy is named', () => {
