@@ -51,6 +51,7 @@ export const errorCodes = {
   IDENTITY_FILE: 'the node’s key or the cluster’s secret is damaged, or its file cannot be read or written',
   IDENTITY_KEY: 'another node’s public key is none that anything can be agreed with',
   IDENTITY_MISSING: 'the node’s key or the cluster’s secret is not there',
+  MESH_CLOCK_SKEW: 'the wall clock of a member stands otherwise than this node’s',
   MESH_NODE_TAKEN: 'two nodes of a cluster have the same id',
   MESH_NO_ANSWER: 'a member did not answer a question, or refused',
   MESH_RECORD: 'a node wants to publish a record of a bad kind, or of too many kinds',

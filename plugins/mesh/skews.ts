@@ -1,4 +1,5 @@
 /** How far the members' wall clocks are ahead of this node's. For people: it is shown, and logged when it is much; nothing depends on it. */
+import { ChimeraError } from '../../core/errors.ts';
 import type { Clock, Log } from '../../core/runtime/index.ts';
 
 const largestSkewMs = 30_000;
@@ -20,6 +21,12 @@ export class Skews {
     const before = Math.abs(this.all.get(member) ?? 0);
     this.all.set(member, skewMs);
     if (Math.abs(skewMs) <= largestSkewMs || before > largestSkewMs) return;
-    this.#log.warn('the wall clock of a member stands otherwise than this node’s', { member, skewMs });
+    const seconds = Math.round(Math.abs(skewMs) / 1_000);
+    const error = new ChimeraError(
+      'MESH_CLOCK_SKEW',
+      `the wall clock of ${member} is ${seconds} s ${skewMs > 0 ? 'ahead of' : 'behind'} this node’s`,
+      { remedy: 'set the clock of the one that is wrong; nothing in the cluster depends on it, but tor does' },
+    );
+    this.#log.warn('the wall clock of a member stands otherwise than this node’s', { member, skewMs, error });
   }
 }

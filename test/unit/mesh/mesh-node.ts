@@ -38,8 +38,8 @@ export interface TestMesh {
   readonly clock: VirtualClock;
   readonly bus: MemoryBus;
   readonly members: TestMembers;
-  /** `place`: its name on the bus, when a copy of it is there already. */
-  readonly join: (name: string, roster?: Uint8Array, place?: string, log?: Log) => TestMeshNode;
+  /** `place`: its name on the bus, when a copy of it is there already. `aheadMs`: how far its wall clock is ahead. */
+  readonly join: (name: string, roster?: Uint8Array, place?: string, log?: Log, aheadMs?: number) => TestMeshNode;
 }
 
 export function testMesh(names: readonly string[], network: Partial<MemoryBusOptions> = {}, seed = 'mesh'): TestMesh {
@@ -52,7 +52,7 @@ export function testMesh(names: readonly string[], network: Partial<MemoryBusOpt
     clock,
     bus,
     members,
-    join: (name, entries = members.entries, place = name, log = silentLog) => {
+    join: (name, entries = members.entries, place = name, log = silentLog, aheadMs = 0) => {
       const identity = members.identity(name);
       const { transport, join } = joinMemoryBus(bus, place);
       const secrets = members.secrets();
@@ -62,7 +62,7 @@ export function testMesh(names: readonly string[], network: Partial<MemoryBusOpt
         identity,
         secrets,
         roster,
-        clock,
+        clock: { ...clock, now: () => clock.now() + aheadMs },
         random: random.fork(`life ${name} ${lives++}`),
         log,
         settings,
