@@ -1,6 +1,7 @@
 /** The options that `chimera init` and `chimera join` share: what a node's configuration says of its machine. */
 import type { Command } from 'commander';
-import { InvalidArgumentError } from 'commander';
+import { InvalidArgumentError, Option } from 'commander';
+import { readInternetEndpoint } from '../../plugins/transport/common.ts';
 import { parseEndpoint, type Endpoint } from '../runtime/index.ts';
 import type { CommandContext } from './context.ts';
 import { endpointOrDefault } from './commands/debug/control.ts';
@@ -13,6 +14,7 @@ export interface SetupOptions {
   readonly virtualPort: number;
   readonly bind?: readonly string[];
   readonly advertise?: string;
+  readonly wireguard?: true;
 }
 
 function target(text: string): string {
@@ -24,6 +26,14 @@ function internet(text: string): string {
   const parsed = parseEndpoint(text);
   if (parsed !== undefined && 'port' in parsed && parsed.port > 0) return text;
   throw new InvalidArgumentError('It must be an IP address and a port.');
+}
+
+/** Stricter than where to listen: what others are told must be one machine’s. */
+function reachable(text: string): string {
+  if (readInternetEndpoint(text) !== undefined) return text;
+  throw new InvalidArgumentError(
+    'It must be the IP address and port that others reach, as 192.0.2.1:7411 or [2001:db8::1]:7411.',
+  );
 }
 
 export function addSetupOptions(command: Command): Command {
@@ -47,17 +57,25 @@ export function addSetupOptions(command: Command): Command {
     )
     .option(
       '--advertise <address>',
-      'the UDP address that the others reach, where this machine does not have it: behind NAT',
-      internet,
+      'the address that the others reach, where this machine does not have it: behind NAT',
+      reachable,
+    )
+    .addOption(
+      new Option(
+        '--wireguard',
+        'meet the other nodes through a WireGuard tunnel instead of UDP; on all nodes of a cluster, or on none. ' +
+          'Its port is that of --advertise, or 51820',
+      ).conflicts('bind'),
     );
 }
 
 export async function settingsFrom({ runtime }: CommandContext, options: SetupOptions): Promise<NodeSettings> {
-  const { target: to, virtualPort, bind, advertise } = options;
+  const { target: to, virtualPort, bind, advertise, wireguard = false } = options;
   return {
     tor: await endpointOrDefault(runtime, options.tor, 'control', 9051),
     target: to,
     virtualPort,
+    wireguard,
     ...(bind === undefined ? {} : { bind }),
     ...(advertise === undefined ? {} : { advertise }),
   };

@@ -5,6 +5,8 @@
  */
 import { resolve } from 'node:path';
 import { createNodeKey, readNodeKey } from '../../plugins/identity/index.ts';
+import { readInternetEndpoint } from '../../plugins/transport/common.ts';
+import { defaultListenPort, prepareTunnel } from '../../plugins/transport/wireguard/index.ts';
 import type { NodeIdentity } from '../engine/index.ts';
 import { ChimeraError, messageOf } from '../errors.ts';
 import { formatEndpoint, removeUnfinished, type Endpoint } from '../runtime/index.ts';
@@ -22,7 +24,17 @@ export interface NodeSettings {
   readonly target: string;
   readonly virtualPort: number;
   readonly bind?: readonly string[];
+  /** Where the others reach this node: by UDP, or by WireGuard. */
   readonly advertise?: string;
+  /** Instead of UDP. */
+  readonly wireguard: boolean;
+}
+
+/** What differs between the configurations: where the master key is, and the plugins for that beside the preset's. */
+export interface SignerSettings {
+  readonly lines: readonly string[];
+  readonly add?: readonly string[];
+  readonly remove?: readonly string[];
 }
 
 const readableByAll = 0o644;
@@ -83,6 +95,20 @@ export async function nodeKeyIn({ runtime }: CommandContext, { state }: Place): 
   return createNodeKey(runtime.store, path, runtime.random);
 }
 
+/**
+ * The endpoint of the node's tunnel, with the public half of its key; undefined without --wireguard. The key is made, unless an
+ * interrupted set-up has. Rejects with WIREGUARD_KEY or CLI_FILE.
+ */
+export async function tunnelIn(
+  { runtime }: CommandContext,
+  { state }: Place,
+  { wireguard, advertise }: NodeSettings,
+): Promise<string | undefined> {
+  if (!wireguard) return undefined;
+  const outer = advertise === undefined ? undefined : readInternetEndpoint(advertise);
+  return writing(`${state}/wireguard`, () => prepareTunnel(runtime, state, outer));
+}
+
 /** Writes the configuration: the last step. */
 export async function writeConfig({ runtime }: CommandContext, { config }: Place, text: string): Promise<void> {
   await writing(config, () => runtime.store.write(config, text, readableByAll));
@@ -91,25 +117,57 @@ export async function writeConfig({ runtime }: CommandContext, { config }: Place
 /** A TOML basic string: JSON's escapes are among TOML's. */
 const quoted = (text: string): string => JSON.stringify(text);
 
-/** The configuration of a node of a cluster. `signer` are the lines of the table that says where the master key is. */
+const list = (names: readonly string[]): string => `[${names.map(quoted).join(', ')}]`;
+
+/** The table of the transport. */
+function transportLines({ bind, advertise, wireguard }: NodeSettings): readonly string[] {
+  const port = advertise === undefined ? undefined : readInternetEndpoint(advertise)?.port;
+  return [
+    ...(wireguard
+      ? [
+          '[wireguard]',
+          '# Where the other nodes reach this one: let UDP in at this port. The key is in the state directory.',
+          `listen_port = ${port ?? defaultListenPort}`,
+        ]
+      : [
+          '[udp]',
+          '# Where the other nodes reach this one: let UDP in at this port.',
+          `bind = ${list(bind ?? ['0.0.0.0:7411', '[::]:7411'])}`,
+        ]),
+    advertise === undefined
+      ? `# Behind NAT, the address that others see: advertise = "192.0.2.1:${wireguard ? defaultListenPort : 7411}"`
+      : `advertise = ${quoted(advertise)}`,
+  ];
+}
+
+function pluginLines(add: readonly string[], remove: readonly string[]): readonly string[] {
+  return add.length === 0 ? [] : ['[plugins]', `add = ${list(add)}`, `remove = ${list(remove)}`, ''];
+}
+
+/** The configuration of a node of a cluster. */
 export function configText(
   command: string,
   { state }: Place,
   identity: NodeIdentity,
-  signer: readonly string[],
-  { tor, target, virtualPort, bind, advertise }: NodeSettings,
+  { lines, add = [], remove = [] }: SignerSettings,
+  settings: NodeSettings,
 ): string {
+  const { tor, target, virtualPort, wireguard } = settings;
   return `${[
     `# Made by "${command}". Every setting and its default: docs/configuration.md.`,
     'preset = "cluster"',
     '',
+    ...pluginLines(
+      [...(wireguard ? ['transport/wireguard'] : []), ...add],
+      [...(wireguard ? ['transport/udp'] : []), ...remove],
+    ),
     '[node]',
     '# A name for people; the node’s id derives from its key.',
     `id = ${quoted(`node-${identity.node.slice(0, 4)}`)}`,
     '# Keys, state and the admin socket. Nobody else may read it.',
     `state_directory = ${quoted(state)}`,
     '',
-    ...signer,
+    ...lines,
     '',
     '[tor]',
     '# ControlPort or ControlSocket of the tor on this machine.',
@@ -120,11 +178,6 @@ export function configText(
     `virtual_port = ${virtualPort}`,
     `target = ${quoted(target)}`,
     '',
-    '[udp]',
-    '# Where the other nodes reach this one: let UDP in at this port.',
-    `bind = [${(bind ?? ['0.0.0.0:7411', '[::]:7411']).map(quoted).join(', ')}]`,
-    advertise === undefined
-      ? '# Behind NAT, the address that others see: advertise = "192.0.2.1:7411"'
-      : `advertise = ${quoted(advertise)}`,
+    ...transportLines(settings),
   ].join('\n')}\n`;
 }

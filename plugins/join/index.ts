@@ -82,7 +82,8 @@ export const join = definePlugin<v.InferOutput<typeof options>>({
         const selector = selectorFor(await book.make(expiresSecs * 1_000), identity.node);
         const invitation = encodeInvitation({ selector, token: tokenOf(newest, selector) });
         host.log.info('an invitation was made', { id: selector.slice(0, 6), expiresSecs });
-        return { invitation, address: address() ?? null, expiresSecs };
+        const self = roster.admitted().find(({ node }) => node === identity.node);
+        return { invitation, address: address() ?? null, expiresSecs, endpoints: self?.endpoints ?? [] };
       },
     });
     admin?.status('invitations', () =>

@@ -30,7 +30,7 @@ import { warnOfRemoval } from './roster.ts';
 import { createMeshService } from './service.ts';
 import { statusOf } from './status.ts';
 
-export { keepRoster } from './roster-file.ts';
+export { endpointsIn, keepRoster } from './roster-file.ts';
 
 const options = v.strictObject({
   /** How often a leader says that it is there. */

@@ -11,6 +11,11 @@ export async function readRoster(store: Store, stateDirectory: string): Promise<
   return bytes === undefined ? undefined : rosterOf(bytes, path);
 }
 
+/** Where the cluster was told that a member is, when it was admitted; empty for no member. Throws MESH_ROSTER. */
+export function endpointsIn(entries: Uint8Array, node: string): readonly string[] {
+  return rosterOf(entries, 'what was received').get(node)?.endpoints ?? [];
+}
+
 /**
  * Keeps what a node was told when it joined, before it runs for the first time: `entries` as Roster.entries() gives them.
  * Rejects with MESH_ROSTER when they are not all signed by members, STATE_FILE when they cannot be kept.

@@ -17,7 +17,17 @@ import { readMasterKeyFile } from '../files.ts';
 import { addExample, jsonOption, wholeNumber } from '../options.ts';
 import { newPassphrase } from '../passphrase.ts';
 import { addSetupOptions, settingsFrom, type SetupOptions } from '../setup-options.ts';
-import { configText, nodeKeyIn, placeOf, prepare, writeConfig, writing, type Place } from '../setup.ts';
+import {
+  configText,
+  nodeKeyIn,
+  placeOf,
+  prepare,
+  tunnelIn,
+  writeConfig,
+  writing,
+  type Place,
+  type SignerSettings,
+} from '../setup.ts';
 
 interface Options extends SetupOptions {
   readonly json?: true;
@@ -31,11 +41,11 @@ const largestKeyFile = 64 * 1024;
 
 interface Master {
   readonly address: OnionAddress;
-  /** The lines of its table in the configuration. */
-  readonly lines: readonly string[];
+  /** What the configuration says of it. */
+  readonly settings: SignerSettings;
 }
 
-function linesOf(plain: boolean, address: OnionAddress, path: string): readonly string[] {
+function settingsOf(plain: boolean, address: OnionAddress, path: string): SignerSettings {
   const head = [
     '# The service’s key.',
     plain
@@ -44,16 +54,12 @@ function linesOf(plain: boolean, address: OnionAddress, path: string): readonly 
   ];
   const quotedPath = JSON.stringify(path);
   return plain
-    ? [
-        '[plugins]',
-        'add = ["signer/file"]',
-        'remove = ["signer/vault"]',
-        '',
-        ...head,
-        '[master]',
-        `identity_key_path = ${quotedPath}`,
-      ]
-    : [...head, '[vault]', `onion_address = "${address}.onion"`, `sealed_key_path = ${quotedPath}`];
+    ? {
+        add: ['signer/file'],
+        remove: ['signer/vault'],
+        lines: [...head, '[master]', `identity_key_path = ${quotedPath}`],
+      }
+    : { lines: [...head, '[vault]', `onion_address = "${address}.onion"`, `sealed_key_path = ${quotedPath}`] };
 }
 
 /** The address of a key file that an interrupted set-up, or somebody else, has left there; undefined when there is none. */
@@ -97,7 +103,7 @@ async function masterKey(context: CommandContext, place: Place, options: Options
         });
       }
     }
-    return { address: there, lines: linesOf(plain, there, path) };
+    return { address: there, settings: settingsOf(plain, there, path) };
   }
   const key = await newMasterKey(context, options.key);
   try {
@@ -112,7 +118,7 @@ async function masterKey(context: CommandContext, place: Place, options: Options
         passphrase.fill(0);
       }
     }
-    return { address, lines: linesOf(plain, address, path) };
+    return { address, settings: settingsOf(plain, address, path) };
   } finally {
     key.expandedSecret.fill(0);
   }
@@ -150,20 +156,23 @@ async function init(context: CommandContext, directory: string, options: Options
       remedy: 'name another directory',
     });
   }
-  const { address, lines } = await masterKey(context, place, options);
+  const { address, settings: signer } = await masterKey(context, place, options);
   const identity = await nodeKeyIn(context, place);
+  // Only kept: the founder's admission, which names it, is signed when the node starts for the first time.
+  const endpoint = await tunnelIn(context, place, settings);
   const secret = await clusterSecret(context, place);
   const invitation = await firstInvitation(context, place, identity, secret);
-  await writeConfig(context, place, configText('chimera init', place, identity, lines, settings));
+  await writeConfig(context, place, configText('chimera init', place, identity, signer, settings));
 
   const { output } = context;
   const host = settings.virtualPort === 80 ? `${address}.onion` : `${address}.onion:${settings.virtualPort}`;
   const start = `chimera run --config ${place.config}`;
-  const next = `chimera join ${host} ${invitation}`;
+  const next = `chimera join ${host} ${invitation}${settings.wireguard ? ' --wireguard' : ''}`;
   if (options.json) {
     output.json({
       address: `${address}.onion`,
       node: identity.node,
+      ...(endpoint === undefined ? {} : { endpoint }),
       config: place.config,
       start,
       invitation,
@@ -174,6 +183,7 @@ async function init(context: CommandContext, directory: string, options: Options
   output.fields([
     ['address', `${address}.onion`],
     ['this node', identity.node],
+    ...(endpoint === undefined ? [] : [['endpoint', endpoint] as const]),
     ['configuration', place.config],
     ['keys and state', place.state],
   ]);
@@ -213,6 +223,7 @@ export const registerInit: RegisterCommand = (program, context) => {
   addExample(
     command,
     'chimera init /etc/chimera --target 127.0.0.1:8080',
+    'chimera init /etc/chimera --wireguard --advertise 192.0.2.1:51820',
     'chimera init /etc/chimera --key /var/lib/tor/service/hs_ed25519_secret_key',
   );
   command.action((directory: string, options: Options) => init(context, directory, options));

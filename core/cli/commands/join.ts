@@ -1,7 +1,9 @@
 /** `chimera join`: makes this machine a member of a cluster, by an invitation. It starts nothing: `chimera run` does. */
 import { writeClusterSecrets } from '../../../plugins/identity/index.ts';
 import { joinCluster, parseInvitation, type Joined, type Where } from '../../../plugins/join/index.ts';
-import { keepRoster } from '../../../plugins/mesh/index.ts';
+import { endpointsIn, keepRoster } from '../../../plugins/mesh/index.ts';
+import { readTunnelEndpoint } from '../../../plugins/transport/wireguard/index.ts';
+import type { NodeIdentity } from '../../engine/index.ts';
 import { ChimeraError } from '../../errors.ts';
 import { parseOnionAddress } from '../../onion/index.ts';
 import type { Endpoint } from '../../runtime/index.ts';
@@ -9,7 +11,7 @@ import type { CommandContext, RegisterCommand } from '../context.ts';
 import { readInputFile } from '../files.ts';
 import { addExample, endpoint, jsonOption, wholeNumber } from '../options.ts';
 import { addSetupOptions, settingsFrom, type SetupOptions } from '../setup-options.ts';
-import { configText, nodeKeyIn, placeOf, prepare, writeConfig, writing, type Place } from '../setup.ts';
+import { configText, nodeKeyIn, placeOf, prepare, tunnelIn, writeConfig, writing, type Place } from '../setup.ts';
 import { parseTarget } from './debug/connect.ts';
 import { endpointOrDefault } from './debug/control.ts';
 
@@ -55,6 +57,16 @@ async function refuseFounder({ runtime }: CommandContext, { state }: Place): Pro
   }
 }
 
+/** An admission is for good: one of an earlier try, without --wireguard or with another key, lets the others' tunnels know nothing. */
+function refuseUnreachable(joined: Joined, { node }: NodeIdentity, tunnel: string): void {
+  const key = readTunnelEndpoint(tunnel)?.key;
+  const admitted = endpointsIn(joined.roster, node);
+  if (admitted.some((endpoint) => readTunnelEndpoint(endpoint)?.key === key)) return;
+  throw new ChimeraError('SETUP_EXISTS', `the cluster has admitted ${node} already, without this WireGuard key`, {
+    remedy: 'name another directory, and join with a fresh invitation: an admission cannot be changed',
+  });
+}
+
 async function join(
   context: CommandContext,
   address: string,
@@ -72,28 +84,34 @@ async function join(
   await refuseFounder(context, place);
   // On disk before the invitation is used: asked again with the same key, the cluster answers again.
   const identity = await nodeKeyIn(context, place);
-  const endpoints = settings.advertise === undefined ? [] : [`udp:${settings.advertise}`];
+  const tunnel = await tunnelIn(context, place, settings);
+  const known = tunnel ?? (settings.advertise === undefined ? undefined : `udp:${settings.advertise}`);
+  const endpoints = known === undefined ? [] : [known];
   const say = (progress: string): void => output.note(progress);
   const { attempts } = options;
   const joined = await joinCluster(runtime, { where, invitation, identity, endpoints, attempts, say });
   const service = addressIn(joined, where);
+  if (tunnel !== undefined) refuseUnreachable(joined, identity, tunnel);
   await writeClusterSecrets(runtime.store, `${place.state}/cluster_secrets`, joined.secrets);
   await writing(`${place.state}/roster`, () => keepRoster(runtime.store, place.state, joined.roster));
-  const signer = [
+  const lines = [
     '# The service’s key comes from the other nodes, and is kept in memory alone.',
     '[vault]',
     `onion_address = "${service}"`,
   ];
-  await writeConfig(context, place, configText('chimera join', place, identity, signer, settings));
+  await writeConfig(context, place, configText('chimera join', place, identity, { lines }, settings));
 
   const start = `chimera run --config ${place.config}`;
   if (options.json) {
-    output.json({ address: service, node: identity.node, cluster: joined.cluster, config: place.config, start });
+    const { node } = identity;
+    const endpoint = tunnel === undefined ? {} : { endpoint: tunnel };
+    output.json({ address: service, node, ...endpoint, cluster: joined.cluster, config: place.config, start });
     return;
   }
   output.fields([
     ['address', service],
     ['this node', identity.node],
+    ...(tunnel === undefined ? [] : [['endpoint', tunnel] as const]),
     ['cluster', `founded by ${joined.cluster}`],
     ['configuration', place.config],
   ]);

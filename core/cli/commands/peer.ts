@@ -1,5 +1,6 @@
 /** `chimera peer …`: the members of the cluster, as a running node knows them. */
 import { InvalidArgumentError } from 'commander';
+import { readTunnelEndpoint } from '../../../plugins/transport/wireguard/index.ts';
 import type { Json } from '../../engine/index.ts';
 import { ChimeraError } from '../../errors.ts';
 import { addNodeOptions, nodeOf, type NodeOptions } from '../admin.ts';
@@ -94,12 +95,17 @@ async function invite(
     readonly invitation: string;
     readonly address: string | null;
     readonly expiresSecs: number;
+    /** Of the node that was asked. */
+    readonly endpoints?: readonly string[];
   };
   if (json) {
     output.json(answer);
     return;
   }
-  output.line(`chimera join ${answer.address ?? '<address>'} ${answer.invitation}`);
+  const { endpoints = [] } = answer;
+  const tunnelOnly = endpoints.length > 0 && endpoints.every((text) => readTunnelEndpoint(text) !== undefined);
+  const how = tunnelOnly ? ' --wireguard' : '';
+  output.line(`chimera join ${answer.address ?? '<address>'} ${answer.invitation}${how}`);
   output.note(
     `For one machine, within ${durationOf(answer.expiresSecs * 1_000)} that this node runs. Keep it as you would a password.`,
   );

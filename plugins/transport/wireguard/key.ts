@@ -13,6 +13,8 @@ const base64 = (bytes: Uint8Array): string => Buffer.from(bytes).toString('base6
 
 const longestFile = 128;
 const others = 0o077;
+const afterNewKey =
+  'The others learn it where the nodes have another transport too; where they have none, the node must join anew, in another directory';
 
 /** Reads the key, or makes and keeps one; without a path it lasts as long as the process. Rejects with WIREGUARD_KEY. */
 export async function loadTunnelKey(
@@ -52,7 +54,7 @@ async function readKey(store: Store, path: string): Promise<Uint8Array | undefin
   if (bytes === undefined) return undefined;
   if (((mode ?? 0) & others) !== 0) {
     throw new ChimeraError('WIREGUARD_KEY', `${path} has mode ${mode?.toString(8)}: others could have the key`, {
-      remedy: 'remove it: a new key is made, and the peers learn it by this node’s own records',
+      remedy: `remove it: a new key is made. ${afterNewKey}`,
     });
   }
   const text = Buffer.from(bytes).toString('latin1').trim();
@@ -60,7 +62,7 @@ async function readKey(store: Store, path: string): Promise<Uint8Array | undefin
   bytes.fill(0);
   if (secret.length === 32 && base64(secret) === text) return secret;
   throw new ChimeraError('WIREGUARD_KEY', `${path} is no WireGuard key`, {
-    remedy: 'restore the file, or remove it: a new key is made, and the peers learn it by this node’s own records',
+    remedy: `restore the file, or remove it: a new key is made. ${afterNewKey}`,
   });
 }
 

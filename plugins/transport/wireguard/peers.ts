@@ -17,6 +17,8 @@ export interface TunnelPeer extends TunnelEndpoint {
 export interface PeerPlan {
   readonly peers: ReadonlyMap<string, TunnelPeer>;
   readonly refused: readonly { readonly node: string; readonly why: string }[];
+  /** Members that have told no WireGuard key: through the tunnel nobody reaches them. */
+  readonly keyless: readonly string[];
 }
 
 /** More peers than this an interface does not get. */
@@ -34,9 +36,14 @@ export function planPeers(
   const ownAddress = tunnelAddress(own.cluster, own.node);
   const claims = new Map<string, TunnelPeer>();
   const refused: { node: string; why: string }[] = [];
+  const keyless: string[] = [];
   for (const { node, endpoints } of admitted) {
     const endpoint = endpoints.find((text) => readTunnelEndpoint(text) !== undefined);
-    if (node === own.node || endpoint === undefined || claims.has(node)) continue;
+    if (node === own.node || claims.has(node)) continue;
+    if (endpoint === undefined) {
+      keyless.push(node);
+      continue;
+    }
     const { key, outer } = readTunnelEndpoint(endpoint) as TunnelEndpoint;
     const address = tunnelAddress(own.cluster, node);
     if (key === own.key) refused.push({ node, why: 'it has the WireGuard key of this node' });
@@ -59,7 +66,7 @@ export function planPeers(
       }
     }
   }
-  return { peers: claims, refused };
+  return { peers: claims, refused, keyless };
 }
 
 /** Those that share a key or an address with another. */

@@ -2,7 +2,6 @@
 import type { AdmittedNode, Transport } from '../../../core/engine/index.ts';
 import { messageOf } from '../../../core/errors.ts';
 import {
-  ipFamily,
   type DatagramSocket,
   type InternetEndpoint,
   type Log,
@@ -12,10 +11,11 @@ import {
   type Timer,
 } from '../../../core/runtime/index.ts';
 import { createListeners, datagramBytes, refuseTooLarge, type OpenTransport } from '../common.ts';
-import { formatTunnelEndpoint, readTunnelEndpoint, tunnelAddress } from './address.ts';
+import { readTunnelEndpoint, tunnelAddress } from './address.ts';
 import type { CommandRuntime } from './commands.ts';
 import { openInterface, type Implementation, type Interface } from './interface.ts';
-import { loadTunnelKey, type TunnelKey } from './key.ts';
+import type { TunnelKey } from './key.ts';
+import { ownTunnel } from './own.ts';
 import { peerCommands, planPeers, type TunnelPeer } from './peers.ts';
 
 /** Inside the tunnel; nobody outside sees it. */
@@ -45,7 +45,7 @@ export interface WireguardRuntime extends CommandRuntime {
 }
 
 export function createWireguardTransport(runtime: WireguardRuntime, options: WireguardOptions): OpenTransport {
-  const { clock, net, store, log } = runtime;
+  const { clock, net, log } = runtime;
   const { node, cluster, directory } = options;
   const listeners = createListeners(log, datagramBytes);
   const address = tunnelAddress(cluster, node);
@@ -60,6 +60,7 @@ export function createWireguardTransport(runtime: WireguardRuntime, options: Wir
   let byKey: ReadonlyMap<string, TunnelPeer> = new Map();
   let byAddress: ReadonlyMap<string, TunnelPeer> = new Map();
   let refusedBefore = '';
+  let keylessBefore = '';
   let applying = false;
   let retry: Timer | undefined;
 
@@ -103,11 +104,18 @@ export function createWireguardTransport(runtime: WireguardRuntime, options: Wir
   const admit = (admitted: readonly AdmittedNode[]): void => {
     known = admitted;
     if (key === undefined || closed) return;
-    const { peers, refused } = planPeers(admitted, { node, key: key.publicKey, cluster }, wanted);
+    const { peers, refused, keyless } = planPeers(admitted, { node, key: key.publicKey, cluster }, wanted);
     const told = JSON.stringify(refused);
     if (told !== refusedBefore && refused.length > 0)
       log.error('nodes are refused as peers of the tunnel', { refused });
     refusedBefore = told;
+    const silent = keyless.join(' ');
+    if (silent !== keylessBefore && keyless.length > 0)
+      log.info('members have told no WireGuard key, and are not reached through the tunnel', {
+        members: keyless.length,
+        nodes: keyless.slice(0, 10),
+      });
+    keylessBefore = silent;
     want(peers);
   };
 
@@ -173,12 +181,10 @@ export function createWireguardTransport(runtime: WireguardRuntime, options: Wir
   return {
     transport,
     open: async () => {
-      if (directory !== undefined) await store.makeDirectory(directory);
-      key = await loadTunnelKey(runtime, directory === undefined ? undefined : `${directory}/private_key`);
-      const own = net.addresses().toSorted((a, b) => ipFamily(a) - ipFamily(b))[0];
-      const outer = options.advertise ?? (own === undefined ? undefined : { host: own, port: options.listenPort });
+      const own = await ownTunnel(runtime, options);
+      key = own.key;
       await make();
-      endpoint = formatTunnelEndpoint({ key: key.publicKey, outer });
+      endpoint = own.endpoint;
       log.info('the tunnel is up', { interface: options.interface, address, endpoint });
       admit(known);
     },

@@ -5,7 +5,7 @@
 import { createNodeKey, createClusterSecret, writeClusterSecrets } from '../../../plugins/identity/index.ts';
 import { keepRoster } from '../../../plugins/mesh/index.ts';
 import { admitInto, foundRoster } from '../../../plugins/mesh/roster.ts';
-import { formatTunnelEndpoint, loadTunnelKey } from '../../../plugins/transport/wireguard/index.ts';
+import { prepareTunnel } from '../../../plugins/transport/wireguard/index.ts';
 import type { NodeIdentity, TorClient } from '../../../core/engine/index.ts';
 import type { OnionAddress } from '../../../core/onion/index.ts';
 import { formatEndpoint, type Runtime } from '../../../core/runtime/index.ts';
@@ -152,7 +152,10 @@ export async function startCluster(runtime: Runtime, options: ClusterOptions): P
   }
 }
 
-/** Keys, the cluster's secret and a roster for every node, as the operator's commands make them. */
+/**
+ * Keys, the cluster's secret and a roster for every node, by the functions that `chimera init` and `chimera join --wireguard` call.
+ * Nobody knocks at a door: what a member would sign for a joiner is signed here, and every node starts with the whole roster.
+ */
 async function makeMembers(
   runtime: Runtime,
   machines: Namespaces,
@@ -165,12 +168,11 @@ async function makeMembers(
   const endpoints: string[][] = [];
   for (const [index, name] of names.entries()) {
     const state = states[index] as string;
-    await store.makeDirectory(`${state}/wireguard`);
+    await store.makeDirectory(state);
     identities.push(await createNodeKey(store, `${state}/node_key`, random));
     await writeClusterSecrets(store, `${state}/cluster_secrets`, [secret]);
-    const key = await loadTunnelKey({ store, random }, `${state}/wireguard/private_key`);
-    const outer = { host: machines.addressOf(name), port: listenPort };
-    endpoints.push([formatTunnelEndpoint({ key: key.publicKey, outer })]);
+    const advertise = { host: machines.addressOf(name), port: listenPort };
+    endpoints.push([await prepareTunnel(runtime, state, advertise)]);
   }
   const [founder] = identities as [NodeIdentity];
   const roster = foundRoster(founder, endpoints[0] as string[]);

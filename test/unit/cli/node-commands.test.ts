@@ -222,6 +222,7 @@ describe('chimera peer', () => {
       admittedBy: 'aaaabbbb',
     },
   ];
+  const tunnel = `wireguard:${'A'.repeat(43)}@192.0.2.1:51820`;
   let removed: Json[] = [];
   beforeEach(async () => {
     removed = [];
@@ -233,6 +234,15 @@ describe('chimera peer', () => {
         return { removed: args.node ?? '', ...rotated };
       },
     });
+  });
+
+  test.each([
+    [[], ''],
+    [['udp:192.0.2.1:7411', tunnel], ''],
+    [[tunnel], ' --wireguard'],
+  ])('invite, where the node is at %j', async (endpoints, more) => {
+    await node({ invite: async () => ({ invitation: 'invite-x', address: 'x.onion', expiresSecs: 60, endpoints }) });
+    expect((await run(['peer', 'invite'])).out).toBe(`chimera join x.onion invite-x${more}\n`);
   });
 
   test('list', async () => {

@@ -1,97 +1,12 @@
 import { afterEach, describe, expect, test } from 'vitest';
-import type { CommandContext } from '../../../core/cli/context.ts';
-import { registerInit } from '../../../core/cli/commands/init.ts';
-import { registerJoin } from '../../../core/cli/commands/join.ts';
-import { resolveConfig } from '../../../core/config/index.ts';
-import type { AdmittedNode, Roster } from '../../../core/engine/index.ts';
 import { encodeSecretKeyFile, addressOfKey, masterKeyFromSeed, parseSecretKeyFile } from '../../../core/onion/index.ts';
-import { silentLog, systemNet, systemRuntime, type Runtime, type Store } from '../../../core/runtime/index.ts';
-import { createClusterSecrets, readClusterSecrets, readNodeKey } from '../../../plugins/identity/index.ts';
-import { createBook } from '../../../plugins/join/index.ts';
-import { createDoorAnswer } from '../../../plugins/join/member.ts';
-import { admitInto, foundRoster } from '../../../plugins/mesh/roster.ts';
-import { plugins } from '../../../plugins/index.ts';
-import { createDoor } from '../../../plugins/proxy/index.ts';
+import { systemRuntime, type Store } from '../../../core/runtime/index.ts';
+import { readClusterSecrets, readNodeKey } from '../../../plugins/identity/index.ts';
 import { openMasterKey } from '../../../plugins/signer/vault/index.ts';
-import { presets } from '../../../presets/index.ts';
-import { parse as parseToml } from 'smol-toml';
-import { createMemoryStore, type MemoryStore } from '../../kit/sim/memory-store.ts';
-import { runCli, type CliRun } from './support.ts';
+import { createMemoryStore } from '../../kit/sim/memory-store.ts';
+import { commands, failingAfter, member, open, passphrase, resolved, run, secrets, text } from './setup-support.ts';
+import { runCli } from './support.ts';
 
-const passphrase = 'six random words make a passphrase';
-const secrets: CommandContext['secrets'] = {
-  prompt: async () => Buffer.from(passphrase),
-  descriptor: async () => Buffer.from(passphrase),
-};
-const commands = [registerInit, registerJoin];
-
-/** A store that fails for good before its `limit`-th change: a full disk, or a process that was killed. */
-function failingAfter(store: Store, limit: number, code = 'ENOSPC'): Store {
-  let left = limit;
-  const change =
-    <Args extends unknown[]>(work: (...args: Args) => Promise<void>) =>
-    async (...args: Args): Promise<void> => {
-      if (left-- <= 0) throw Object.assign(new Error(`${code}: no`), { code });
-      return work(...args);
-    };
-  return {
-    ...store,
-    write: change((path: string, data: Uint8Array | string, mode?: number) => store.write(path, data, mode)),
-    makeDirectory: change((path: string, mode?: number) => store.makeDirectory(path, mode)),
-  };
-}
-
-const run = (args: readonly string[], store: Store, more: Partial<Runtime> = {}): Promise<CliRun> =>
-  runCli(args, { commands, secrets, runtime: { ...systemRuntime(), store, ...more } });
-const text = async (store: Store, path: string): Promise<string> =>
-  Buffer.from((await store.read(path)) ?? []).toString();
-const resolved = async (store: Store, directory: string) =>
-  resolveConfig(
-    { file: `${directory}/chimera.toml`, directory, value: parseToml(await text(store, `${directory}/chimera.toml`)) },
-    { presets, plugins },
-  );
-
-/** The member that a directory of `chimera init` makes, with its door open on loopback. */
-async function member(store: MemoryStore, directory: string, address: string | undefined) {
-  const runtime = systemRuntime();
-  const state = `${directory}/state`;
-  const identity = await readNodeKey(store, `${state}/node_key`);
-  const current = await readClusterSecrets(store, `${state}/cluster_secrets`);
-  const book = createBook({ ...runtime, store, stateDirectory: state });
-  await book.load();
-  const members = foundRoster(identity, []);
-  const admitted = (): AdmittedNode[] => members.nodes().map((node) => members.get(node) as AdmittedNode);
-  const roster = {
-    founder: identity.node,
-    admitted,
-    admit: (keys, endpoints) => admitInto(members, identity, keys, endpoints),
-    entries: () => members.encode(),
-  } as Partial<Roster> as Roster;
-  const answer = createDoorAnswer({
-    identity,
-    roster,
-    book,
-    channel: undefined,
-    secrets: createClusterSecrets(
-      () => current,
-      async () => undefined,
-    ),
-    random: runtime.random,
-    log: silentLog,
-    address: () => address,
-  });
-  return { nodes: admitted, entries: () => members.encode(), current, answer };
-}
-
-async function open(answer: ReturnType<typeof createDoorAnswer>) {
-  const door = createDoor({ clock: systemRuntime().clock, log: silentLog, answer: () => answer });
-  const listener = await systemNet.listen({ host: '127.0.0.1', port: 0 }, (stream) => {
-    stream.on('error', () => undefined);
-    void door.serve(stream, new Uint8Array(0));
-  });
-  const { port } = listener.endpoint as { port: number };
-  return { port, close: () => listener.close() };
-}
 describe('chimera init', () => {
   test('makes a sealed key, a node key, a secret, an invitation and a configuration that resolves, all with their modes', async () => {
     const store = createMemoryStore();

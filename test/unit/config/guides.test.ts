@@ -15,11 +15,12 @@ async function snippetsOf(guide: string): Promise<string[]> {
   return [...text.matchAll(/^```toml\n([^`]+)/gm)].map(([, snippet = '']) => snippet.replace('….onion', address));
 }
 const address = 'q7yb4tpajt3nueyz5njldpz4qabz3goppud5aa5rfznercrody5so5qd.onion';
-const vault = ['[vault]', `onion_address = "${address}"`];
+const vault = { lines: ['[vault]', `onion_address = "${address}"`] };
 const made = configText('chimera init', placeOf('/etc/chimera'), { node: 'abcd' } as NodeIdentity, vault, {
   tor: { host: '127.0.0.1', port: 9051 },
   target: '127.0.0.1:8080',
   virtualPort: 80,
+  wireguard: false,
 });
 
 /** The plugins of a node whose configuration has `changes` (undefined: without that table); rejects or throws when it would not start with them. */
@@ -55,6 +56,7 @@ test('transports: each snippet is a change to the preset `cluster`', async () =>
   expect(found).toEqual([
     ['transport/udp'],
     ['transport/wireguard'],
+    ['transport/udp', 'transport/wireguard'],
     ['transport/redis'],
     ['transport/udp', 'transport/redis'],
   ]);

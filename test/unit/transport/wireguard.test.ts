@@ -82,7 +82,9 @@ describe('who may be a peer', () => {
       endpoints: ['udp:192.0.2.9:7411', 'wireguard:x'],
       admittedBy: 'a',
     };
-    const { peers, refused } = planPeers([admit('a', 1), admit('b', 2), withoutTunnel, admit('self', 200)], own, none);
+    const all = [admit('a', 1), admit('b', 2), withoutTunnel, admit('self', 200)];
+    const { peers, refused, keyless } = planPeers(all, own, none);
+    expect(keyless).toEqual([withoutTunnel.node]);
     expect(refused).toEqual([]);
     expect([...peers.keys()]).toEqual(['a', 'b']);
     expect(peers.get('a')).toMatchObject({ key: keyOf(1), address: tunnelAddress('test', 'a') });
