@@ -210,6 +210,18 @@ describe('chimera step-down', () => {
   });
 });
 
+describe('chimera peer invite', () => {
+  const tunnel = `wireguard:${'A'.repeat(43)}@192.0.2.1:51820`;
+  test.each([
+    [[], ''],
+    [['udp:192.0.2.1:7411', tunnel], ''],
+    [[tunnel], ' --wireguard'],
+  ])('invite, where the node is at %j', async (endpoints, more) => {
+    await node({ invite: async () => ({ invitation: 'invite-x', address: 'x.onion', expiresSecs: 60, endpoints }) });
+    expect((await run(['peer', 'invite'])).out).toBe(`chimera join x.onion invite-x${more}\n`);
+  });
+});
+
 describe('chimera peer', () => {
   const members = [
     { node: 'aaaabbbb', self: true, state: 'alive', silentMs: 0, endpoints: [], admittedBy: 'aaaabbbb' },
@@ -222,7 +234,6 @@ describe('chimera peer', () => {
       admittedBy: 'aaaabbbb',
     },
   ];
-  const tunnel = `wireguard:${'A'.repeat(43)}@192.0.2.1:51820`;
   let removed: Json[] = [];
   beforeEach(async () => {
     removed = [];
@@ -234,15 +245,6 @@ describe('chimera peer', () => {
         return { removed: args.node ?? '', ...rotated };
       },
     });
-  });
-
-  test.each([
-    [[], ''],
-    [['udp:192.0.2.1:7411', tunnel], ''],
-    [[tunnel], ' --wireguard'],
-  ])('invite, where the node is at %j', async (endpoints, more) => {
-    await node({ invite: async () => ({ invitation: 'invite-x', address: 'x.onion', expiresSecs: 60, endpoints }) });
-    expect((await run(['peer', 'invite'])).out).toBe(`chimera join x.onion invite-x${more}\n`);
   });
 
   test('list', async () => {
