@@ -120,6 +120,7 @@ export function floodFigures(figures: FloodFigures): Figure[] {
     { what: 'honest records that arrive, without it', value: 100 * figures.quiet, unit: '%' },
     { what: 'honest records that arrive, during it', value: 100 * figures.flooded, unit: '%' },
     { what: 'one by the other', value: 100 * figures.ratio, unit: '%', least: 90 },
+    { what: 'of the flood, read by the node', value: 100 * figures.taken, unit: '%' },
     { what: 'processor time for each that is dropped', value: figures.costMicroseconds, unit: 'µs' },
     { what: 'memory held more afterwards', value: figures.grownBytes / mebibyte, unit: 'MiB', below: 4 },
     { what: 'changes of what the node holds', value: figures.unchanged ? 0 : 1, unit: '', below: 1 },

@@ -14,11 +14,12 @@ import { benchPublish } from './publish.ts';
 import { benchRead } from './read.ts';
 import { formatFigures, formatRows, judge } from './table.ts';
 
-const help = `npm run bench -- [--rounds N] [--idle-seconds N] [--flood N] [--json]
+const help = `npm run bench -- [--rounds N] [--idle-seconds N] [--flood N] [--flood-rate N] [--json]
 
   --rounds N        rounds of each measurement (default 7)
   --idle-seconds N  how long the idle process is watched (default 60; 0: not at all)
   --flood N         datagrams of the flood that a node of the mesh is under (default 100000; 0: none)
+  --flood-rate N    of them a second (default 10000; 0: as fast as one process sends)
   --json            print the figures as JSON
 `;
 
@@ -37,6 +38,7 @@ const { values } = parseArgs({
     rounds: { type: 'string', default: '7' },
     'idle-seconds': { type: 'string', default: '60' },
     flood: { type: 'string', default: '100000' },
+    'flood-rate': { type: 'string', default: '10000' },
     json: { type: 'boolean' },
     help: { type: 'boolean' },
   },
@@ -44,7 +46,8 @@ const { values } = parseArgs({
 const rounds = Number(values.rounds);
 const idleSeconds = Number(values['idle-seconds']);
 const flooded = Number(values.flood);
-const counts = [rounds - 1, idleSeconds, flooded];
+const perSecond = Number(values['flood-rate']);
+const counts = [rounds - 1, idleSeconds, flooded, perSecond];
 const usable = counts.every((value) => Number.isInteger(value) && value >= 0);
 if (values.help === true || !usable) {
   process.stdout.write(help);
@@ -63,8 +66,7 @@ try {
   ].map(judge);
   peer.stop();
   const idle = idleSeconds === 0 ? [] : await benchIdle({ fixture: inputs.fixture, folder, seconds: idleSeconds });
-  const floods =
-    flooded === 0 ? [] : floodFigures(await benchFlood({ count: flooded, perSecond: 10_000, quietSeconds: 10 }));
+  const floods = flooded === 0 ? [] : floodFigures(await benchFlood({ count: flooded, perSecond, quietSeconds: 10 }));
   const machine = {
     processor: cpus()[0]?.model ?? 'unknown',
     cores: availableParallelism(),
