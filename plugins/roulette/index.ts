@@ -17,7 +17,8 @@ export { calm, commanded, encodePanic, heard, passed, type Panic } from './panic
 /** Below this, clients that hold the descriptor of the turn before fail more than the turns can gain. */
 const leastEverySecs = 180;
 
-const options = v.pipe(
+/** The table `[roulette]`. */
+export const rouletteOptions = v.pipe(
   v.strictObject({
     /** How many heads are live at a time; half of all, rounded up, when absent. */
     live_heads: v.optional(integer(1, 20)),
@@ -34,7 +35,7 @@ const options = v.pipe(
     'every_secs below 180 costs clients more than it gains; allow_fast = true insists',
   ),
 );
-export type RouletteOptions = v.InferOutput<typeof options>;
+export type RouletteOptions = v.InferOutput<typeof rouletteOptions>;
 
 const name = 'roulette';
 
@@ -45,6 +46,12 @@ export interface TurnOptions {
   readonly jitter_secs: number;
 }
 
+/** How a cluster of so many heads turns by these options. */
+export const turnOptionsOf = (
+  { live_heads, every_secs, jitter_secs }: RouletteOptions,
+  heads: number,
+): TurnOptions => ({ live_heads: live_heads ?? Math.ceil(heads / 2), every_secs, jitter_secs });
+
 /** Makes the plugin of a pure strategy that takes heads in turns by seed and time, as strategies/roulette.ts. */
 export const roulettePlugin = (wheel: StrategyDefinition<TurnOptions, null>): AnyPlugin =>
   definePlugin<RouletteOptions>({
@@ -52,7 +59,7 @@ export const roulettePlugin = (wheel: StrategyDefinition<TurnOptions, null>): An
     summary: 'Panic mode, by hand: another set of heads every few minutes.',
     wants: [meshContract, adminContract],
     section: name,
-    options,
+    options: rouletteOptions,
     apply(host, settings) {
       const { clock, random } = host.runtime;
       const mesh = host.want(meshContract);
@@ -80,9 +87,7 @@ export const roulettePlugin = (wheel: StrategyDefinition<TurnOptions, null>): An
 
       host.hooks.rotate.tap({ name, stage: rotateStages.panic }, (view) => {
         if (!panic.on) return undefined;
-        const { every_secs, jitter_secs } = settings;
-        const live_heads = settings.live_heads ?? Math.ceil(view.heads.length / 2);
-        const strategy = wheel.create({ live_heads, every_secs, jitter_secs });
+        const strategy = wheel.create(turnOptionsOf(settings, view.heads.length));
         const { rotation, nextMs } = strategy.decide(view, strategy.initial(), random);
         turn?.cancel();
         if (nextMs !== undefined) turn = clock.after(nextMs, () => host.signal('tick', { why: 'the roulette turns' }));

@@ -1,10 +1,12 @@
 /** `chimera matrix`: which head is live when, over a day, before anything runs. */
 import { Option } from 'commander';
 import { resolve } from 'node:path';
+import { rouletteOptions, turnOptionsOf } from '../../../plugins/roulette/index.ts';
 import { loadStrategy } from '../../../plugins/strategy/index.ts';
 import { presets } from '../../../presets/index.ts';
 import { strategies } from '../../../strategies/index.ts';
-import { checkConfig, loadConfig, presetDefaults, presetPlugins } from '../../config/index.ts';
+import { rouletteStrategy } from '../../../strategies/roulette.ts';
+import { checkConfig, loadConfig, presetDefaults, presetPlugins, type Preset } from '../../config/index.ts';
 import { ChimeraError, messageOf } from '../../errors.ts';
 import { project, type RotationStrategy } from '../../pipeline/index.ts';
 import { derivedRandom } from '../../runtime/index.ts';
@@ -45,8 +47,34 @@ async function named(name: string, options: Table, directory: string, file: stri
   });
 }
 
-/** By --strategy, else by the preset and the table [strategy] of the configuration. */
-async function strategyOf({ config, preset: presetName, strategy }: Options): Promise<RotationStrategy> {
+/** A strategy, and what a timetable of it leaves out. */
+interface Shown {
+  readonly strategy: RotationStrategy;
+  readonly note?: string;
+}
+
+const inPanic = 'panic mode (chimera panic on); until then hydra decides, which is reactive: no timetable';
+const notes: Readonly<Record<string, string>> = {
+  hydra:
+    'hydra is reactive: no timetable. A quarter of the heads rest (hydra.spares), a besieged one gives way to one of them, and so does each after some hours (hydra.age_secs); shown is a cluster in which all are live',
+  reactive: 'reactive: no timetable. A besieged head leaves until it is calm; shown is a day without a siege',
+};
+const withNote = (strategy: RotationStrategy, of: string): Shown => {
+  const note = notes[of];
+  return note === undefined ? { strategy } : { strategy, note };
+};
+
+/** The plugins of a preset with what the configuration adds and removes, by name. */
+function pluginNames(preset: Preset, switches: Table): string[] {
+  const listOf = (value: unknown): string[] => (Array.isArray(value) ? value.map(String) : []);
+  const removed = new Set(listOf(switches.remove));
+  return [...presetPlugins(preset).map(({ name }) => name), ...listOf(switches.add)].filter(
+    (name) => !removed.has(name),
+  );
+}
+
+/** By --strategy, else by the preset and the tables of the configuration. */
+async function strategyOf({ config, preset: presetName, strategy, heads }: Options): Promise<Shown> {
   const directory = process.cwd();
   const loaded =
     strategy === undefined || config !== undefined
@@ -55,8 +83,7 @@ async function strategyOf({ config, preset: presetName, strategy }: Options): Pr
   const value = tableOf(loaded.value);
   const { file, ...own } = tableOf(value.strategy);
   const where = loaded.file ?? 'the defaults';
-  if (strategy !== undefined) return named(strategy, own, directory, where);
-  if (typeof file === 'string') return named(file, own, loaded.directory, where);
+  if (strategy !== undefined) return withNote(await named(strategy, own, directory, where), strategy);
   const wanted = presetName ?? value.preset ?? 'stable';
   const preset = typeof wanted === 'string' ? presets.get(wanted) : undefined;
   if (preset === undefined) {
@@ -64,13 +91,17 @@ async function strategyOf({ config, preset: presetName, strategy }: Options): Pr
       remedy: `choose one of ${[...presets.keys()].join(', ')}`,
     });
   }
-  const plugin = presetPlugins(preset).find(({ name }) => name.startsWith('strategy/'));
-  return named(
-    plugin?.name.slice('strategy/'.length) ?? 'stable',
-    { ...presetDefaults(preset).strategy, ...own },
-    directory,
-    where,
-  );
+  const plugins = pluginNames(preset, tableOf(value.plugins));
+  const defaults = presetDefaults(preset);
+  if (plugins.includes('roulette')) {
+    const table = { ...defaults.roulette, ...tableOf(value.roulette) };
+    const turn = turnOptionsOf(checkConfig(rouletteOptions, table, where), heads);
+    return { strategy: rouletteStrategy.create(turn), note: inPanic };
+  }
+  const hydra = plugins.includes('hydra') ? 'hydra' : undefined;
+  if (typeof file === 'string') return withNote(await named(file, own, loaded.directory, where), hydra ?? '');
+  const name = plugins.find((one) => one.startsWith('strategy/'))?.slice('strategy/'.length) ?? 'stable';
+  return withNote(await named(name, { ...defaults.strategy, ...own }, directory, where), hydra ?? name);
 }
 
 async function writeHtml({ runtime, output }: CommandContext, path: string, text: string): Promise<void> {
@@ -112,7 +143,7 @@ export const registerMatrix: RegisterCommand = (program, context) => {
   );
   command.action(async (options: Options) => {
     const { output, runtime, terminal } = context;
-    const strategy = await strategyOf(options);
+    const { strategy, note } = await strategyOf(options);
     const projection = project(
       strategy,
       {
@@ -124,7 +155,7 @@ export const registerMatrix: RegisterCommand = (program, context) => {
       },
       { hours: options.hours, random: derivedRandom(options.seed, 'matrix') },
     );
-    const matrix = matrixOf(strategy.name, projection, options.by);
+    const matrix = matrixOf(strategy.name, projection, options.by, note);
     if (options.html !== undefined) await writeHtml(context, options.html, matrixHtml(matrix));
     if (options.json) output.json(matrix);
     else {

@@ -16,6 +16,8 @@ export interface MatrixRow {
 
 export interface Matrix {
   readonly strategy: string;
+  /** What the figures leave out. */
+  readonly note?: string;
   readonly by: MatrixBy;
   readonly heads: number;
   readonly fromMs: number;
@@ -37,7 +39,7 @@ export interface Matrix {
 
 const hourMs = 3_600_000;
 
-export function matrixOf(strategy: string, projection: Projection, by: MatrixBy = 'head'): Matrix {
+export function matrixOf(strategy: string, projection: Projection, by: MatrixBy = 'head', note?: string): Matrix {
   const { view, fromMs, untilMs, steps } = projection;
   const hours = Math.round((untilMs - fromMs) / hourMs);
   const rowOf = new Map(
@@ -68,6 +70,7 @@ export function matrixOf(strategy: string, projection: Projection, by: MatrixBy 
   const counts = steps.map(({ live }) => live.length);
   return {
     strategy,
+    ...(note === undefined ? {} : { note }),
     by,
     heads: view.heads.length,
     fromMs,
@@ -95,10 +98,11 @@ const late = (turnoverMs: number): string =>
 
 /** What the figures below the matrix say, name and value. */
 export function summaryOf(matrix: Matrix): readonly (readonly [name: string, value: string])[] {
-  const { rows, points, shown, exposure, turnoverMs, changes, hours } = matrix;
+  const { rows, points, shown, exposure, turnoverMs, changes, hours, note } = matrix;
   const served = rows.filter(({ coverage }) => coverage > 0).length;
   const total = changes.reduce((sum, count) => sum + count, 0);
   return [
+    ...(note === undefined ? [] : [['note', note] as const]),
     [`${matrix.by}s with a turn`, `${served} of ${rows.length}`],
     ['live at once', points[0] === points[1] ? `${points[0]} points` : `${points[0]} to ${points[1]} points`],
     ['changes', `${total} in ${hours} h`],

@@ -1,5 +1,7 @@
-import { readFile } from 'node:fs/promises';
-import { describe, expect, test } from 'vitest';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, describe, expect, test } from 'vitest';
 import { registerMatrix } from '../../../core/cli/commands/matrix.ts';
 import { matrixHtml } from '../../../core/cli/matrix/html.ts';
 import { matrixOf } from '../../../core/cli/matrix/model.ts';
@@ -16,6 +18,8 @@ const matrix = matrixOf(
   'roulette',
   project(roulette({ live_heads: 3, every_secs: 600, jitter_secs: 60 }) as never, cluster, span),
 );
+const directory = await mkdtemp(join(tmpdir(), 'chimera-matrix-'));
+afterAll(() => rm(directory, { recursive: true }));
 const chimera = (...args: string[]) =>
   runCli(['matrix', '--from', '1795197600', ...args], { commands: [registerMatrix] });
 
@@ -95,6 +99,29 @@ describe('chimera matrix', () => {
   });
   test('a preset’s strategy with its defaults', async () => {
     expect((await chimera('--preset', 'staggered', '--json')).json()).toMatchObject({ strategy: 'staggered' });
+  });
+  test('preset roulette: its wheel, by its own options, and that it turns in panic mode only', async () => {
+    const usual = await chimera('--preset', 'roulette', '--heads', '8');
+    expect(usual.out).toMatch(/^roulette: 8 heads/);
+    expect(usual.out).toMatch(/^live at once +12 points$/m);
+    expect(usual.out).toMatch(/^note +panic mode \(chimera panic on\)/m);
+    const file = join(directory, 'c.toml');
+    await writeFile(file, 'preset = "roulette"\n[roulette]\nlive_heads = 2\nevery_secs = 3600');
+    expect((await chimera('--config', file, '--json')).json()).toMatchObject({ strategy: 'roulette', points: [6, 6] });
+    await writeFile(file, 'preset = "roulette"\n[roulette]\nevery_secs = 5');
+    expect((await chimera('--config', file)).err).toContain('error CONFIG_INVALID:');
+  });
+  test.each([
+    [['--preset', 'hydra'], 'hydra is reactive: no timetable'],
+    [['--preset', 'reactive'], 'reactive: no timetable'],
+    [['--strategy', 'reactive'], 'reactive: no timetable'],
+    [['--preset', 'stable'], undefined],
+    [['--strategy', 'roulette'], undefined],
+  ])('%j: what reacts has no timetable, and says so', async (args, note) => {
+    const shown = (await chimera(...args, '--json')).json() as { note?: string };
+    expect(shown.note?.slice(0, note?.length)).toBe(note);
+    const matrixOfIt = { ...matrix, ...(shown.note === undefined ? {} : { note: shown.note }) };
+    expect(matrixHtml(matrixOfIt).includes('<dt>note</dt>')).toBe(note !== undefined);
   });
   test('writes the page', async () => {
     const { runtime, store } = await withFiles({});
