@@ -9,58 +9,34 @@
  * The work is done in processes of sim/worker.ts. All is compiled first: tsx would name every function anew each time that one is made.
  */
 import { spawn } from 'node:child_process';
-import { availableParallelism } from 'node:os';
 import { createInterface } from 'node:readline';
-import { parseArgs } from 'node:util';
-import { faultClasses, mutations, simulate, type FaultClass } from '../kit/sim/cluster/index.ts';
+import { mutations, simulate } from '../kit/sim/cluster/index.ts';
 import type { Done, Job } from './job.ts';
+import { readOptions, UsageError, type SimOptions } from './options.ts';
 import { summaryOf, tableOf } from './summary.ts';
 
-const { values } = parseArgs({
-  options: {
-    seeds: { type: 'string', default: '20' },
-    from: { type: 'string', default: '1' },
-    nodes: { type: 'string', default: '3-10' },
-    hours: { type: 'string', default: '1' },
-    faults: { type: 'string' },
-    seed: { type: 'string' },
-    trace: { type: 'boolean', default: false },
-    mutations: { type: 'boolean', default: false },
-    traffic: { type: 'string' },
-    workers: { type: 'string', default: String(availableParallelism()) },
-    json: { type: 'boolean', default: false },
-  },
-});
-
-function usage(what: string): never {
-  process.stderr.write(
-    `${what}\nusage: npm run sim -- --seeds N --nodes N|A-B --hours H [--faults a,b] [--seed S] [--json]\n`,
-  );
-  process.exit(2);
+function optionsOrUsage(): SimOptions {
+  try {
+    return readOptions(process.argv.slice(2));
+  } catch (error) {
+    if (!(error instanceof UsageError)) throw error;
+    process.stderr.write(
+      `${error.message}\nusage: npm run sim -- --seeds N --nodes N|A-B --hours H [--faults a,b] [--seed S] [--json]\n`,
+    );
+    return process.exit(2);
+  }
 }
 
-const hours = Number(values.hours);
-const [fewest, most] = values.nodes.split('-').map(Number) as [number, number?];
-if (!(hours > 0) || !(fewest >= 2)) usage('--hours must be above 0, --nodes at least 2');
-const among = values.faults?.split(',') as FaultClass[] | undefined;
-for (const name of among ?? [])
-  if (!faultClasses.includes(name)) usage(`no class of faults is called ${name}; there are ${faultClasses.join(', ')}`);
-
-/** The seed says how many nodes there are, so that it alone replays its run. */
-const nodesOf = (seed: number): number => fewest + (seed % ((most ?? fewest) - fewest + 1));
+const options = optionsOrUsage();
+const { hours, among, nodesOf } = options;
 
 function jobs(): Job[] {
-  if (values.mutations) return mutations.map(({ name }) => ({ kind: 'mutation', name }));
-  if (values.traffic !== undefined)
-    return values.traffic.split(',').map((nodes) => ({ kind: 'traffic', nodes: Number(nodes), seconds: 60 }));
-  const first = Number(values.from);
-  return Array.from({ length: Number(values.seeds) }, (_none, index) => ({
-    kind: 'seed',
-    seed: String(first + index),
-    nodes: nodesOf(first + index),
-    hours,
-    ...(among === undefined ? {} : { among }),
-  }));
+  if (options.mutations) return mutations.map(({ name }) => ({ kind: 'mutation', name }));
+  if (options.traffic !== undefined) return options.traffic.map((nodes) => ({ kind: 'traffic', nodes, seconds: 60 }));
+  return Array.from({ length: options.seeds }, (_none, index) => {
+    const seed = String(options.from + index);
+    return { kind: 'seed', seed, nodes: nodesOf(seed), hours, ...(among === undefined ? {} : { among }) };
+  });
 }
 
 const workerFlags = [
@@ -76,7 +52,7 @@ const begun = performance.now();
 const seconds = (): number => (performance.now() - begun) / 1_000;
 
 function progress(done: number, all: number, failed: number): void {
-  if (values.json) return;
+  if (options.json) return;
   const left = done === 0 ? NaN : (seconds() / done) * (all - done);
   const text = `${done} of ${all}, ${failed} failed, ${seconds().toFixed(0)} s, ${Number.isNaN(left) ? '' : `about ${left.toFixed(0)} s left`}`;
   process.stderr.write(process.stderr.isTTY ? `\r\u001b[K${text}` : done === all || done % 20 === 0 ? `${text}\n` : '');
@@ -105,21 +81,20 @@ async function runAll(waiting: Job[], onDone: (done: Done) => void): Promise<voi
     onDone({ kind: 'failed', job: current, error: 'its process has ended' });
     if (waiting.length > 0) await worker();
   };
-  await Promise.all(Array.from({ length: Math.min(Number(values.workers), waiting.length) }, worker));
+  await Promise.all(Array.from({ length: Math.min(options.workers, waiting.length) }, worker));
 }
 
-if (values.seed !== undefined) {
-  const nodes = most === undefined ? fewest : nodesOf(Number(values.seed));
+if (options.seed !== undefined) {
   const { trace, ...report } = await simulate({
-    seed: values.seed,
-    nodes,
+    seed: options.seed,
+    nodes: nodesOf(options.seed),
     hours,
     ...(among === undefined ? {} : { among }),
   });
-  if (values.trace)
+  if (options.trace)
     for (const { atMs, text } of trace) process.stdout.write(`${atMs.toFixed(0).padStart(9)} ${text}\n`);
   process.stdout.write(
-    values.json ? `${JSON.stringify(report)}\n` : tableOf([{ ...report, kind: 'seed', cpuSeconds: 0 }]),
+    options.json ? `${JSON.stringify(report)}\n` : tableOf([{ ...report, kind: 'seed', cpuSeconds: 0 }]),
   );
   process.exitCode = report.broken.length > 0 ? 1 : 0;
 } else {
@@ -143,7 +118,7 @@ if (values.seed !== undefined) {
       ? (order.get(JSON.stringify(a.seed)) ?? 0) - (order.get(JSON.stringify(b.seed)) ?? 0)
       : 0,
   );
-  if (values.json) process.stdout.write(`${JSON.stringify({ summary: summaryOf(done, seconds()), done })}\n`);
+  if (options.json) process.stdout.write(`${JSON.stringify({ summary: summaryOf(done, seconds()), done })}\n`);
   else process.stdout.write(`\n${tableOf(done)}\n${summaryOf(done, seconds()).text}\n`);
   process.exitCode = failed > 0 ? 1 : 0;
 }

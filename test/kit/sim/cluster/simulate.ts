@@ -12,9 +12,12 @@ import { Storm } from './storm.ts';
 import type { TraceLine } from './trace.ts';
 import { World } from './world.ts';
 
+export const fewestNodes = 2;
+export const mostNodes = 10;
+
 export interface SimulationOptions {
   readonly seed: string;
-  /** 2 to 10. */
+  /** `fewestNodes` to `mostNodes`. */
   readonly nodes: number;
   /** Of virtual time, from the cluster's start on. */
   readonly hours: number;
