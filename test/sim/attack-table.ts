@@ -179,7 +179,11 @@ const tables: readonly (readonly [MetricName, boolean, string])[] = [
   ['benefit', false, 'Share of minutes with 90 % reachability, less 0.01 for each publication an hour.'],
   ['relaysShown', false, 'Distinct relays that were ever introduction points.'],
   ['captureShare', false, 'Share of live points on the attacker’s relays.'],
-  ['ghostFalsePositive', false, 'Honest rendezvous that a ghost closed, of all attempts.'],
+  [
+    'ghostFalsePositive',
+    false,
+    'Honest rendezvous that ghosts closed, per attempt. An attempt whose rendezvous is closed tries again and may be closed again, so more than 100 % is more than one each.',
+  ],
   ['leakTiming', false, 'How much publication times repeat: 1 is a clock.'],
 ];
 const few: readonly MetricName[] = ['reachability', 'timeToConnectP95Ms', 'sessionSurvival', 'benefit'];
