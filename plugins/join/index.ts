@@ -102,8 +102,13 @@ export const join = definePlugin<v.InferOutput<typeof options>>({
           await book.keep().catch((error: unknown) => host.log.warn('the invitations cannot be kept', { error }));
         }
       });
-      if (proxy === undefined && listen === undefined) {
-        host.log.warn('nobody can join through this node: it has neither the plugin proxy nor join.listen');
+      if (proxy === undefined) {
+        if (listen === undefined) {
+          host.log.warn('nobody can join through this node: it has neither the plugin proxy nor join.listen');
+        }
+        // Joiners come to any head of the cluster.
+        const remedy = 'add the plugin proxy, or use preset cluster';
+        host.log.warn('requests for /.rb at the heads of this node go to the target', { remedy });
       }
       if (listen === undefined) return;
       const door = createDoor({ clock, log: host.log, answer: () => answer });
