@@ -22,7 +22,7 @@ import {
 import { usablePeriods, type Consensus, type HeadReport } from '../../core/pipeline/index.ts';
 import { jittered, withDeadline, type Log, type Runtime, type Timer } from '../../core/runtime/index.ts';
 import { createEarlyConsensus } from './early-consensus.ts';
-import { alone, directoryOf, readServices, writeServices, type ServiceSettings } from './settings.ts';
+import { alone, directoryOf, readServices, silenced, writeServices, type ServiceSettings } from './settings.ts';
 import type { HeadOptions } from './options.ts';
 
 /** What differs between the identity modes. */
@@ -95,7 +95,6 @@ export function createHead(context: HeadContext): Head {
   let report: HeadReport | undefined;
   /** What the report says, as text; empty without one. */
   let content = '';
-  let previousPublish: string | undefined;
   /** The HSDirs' copy, with the half of the day that it is good for. */
   let fetched: { text: string; half: string; revision: bigint } | undefined;
   let fetchAgainAtMs = 0;
@@ -204,9 +203,10 @@ export function createHead(context: HeadContext): Head {
       const running = await readServices(tor);
       signal.throwIfAborted();
       const others = running.filter((one) => directoryOf(one) !== own);
-      if (!mode.publishesItself && previousPublish === undefined) {
-        previousPublish = (await tor.getConf('PublishHidServDescriptors'))[0] ?? '1';
+      if (!mode.publishesItself) {
+        const before = silenced.get(tor)?.before ?? (await tor.getConf('PublishHidServDescriptors'))[0] ?? '1';
         signal.throwIfAborted();
+        silenced.set(tor, { before, heads: new Set([...(silenced.get(tor)?.heads ?? []), own]) });
       }
       try {
         const publish = mode.publishesItself ? [] : ([['PublishHidServDescriptors', '0']] as const);
@@ -244,7 +244,11 @@ export function createHead(context: HeadContext): Head {
   const takeOut = async (own: string): Promise<void> => {
     const running = await readServices(tor);
     const left = running.filter((known) => directoryOf(known) !== own);
-    const reset = previousPublish === undefined ? [] : ([['PublishHidServDescriptors', previousPublish]] as const);
+    const silent = silenced.get(tor);
+    silent?.heads.delete(own);
+    // The last one leaves tor as it was; before that tor would publish over what the others are in.
+    const reset = silent?.heads.size === 0 ? ([['PublishHidServDescriptors', silent.before]] as const) : [];
+    if (reset.length > 0) silenced.delete(tor);
     if (left.length < running.length || reset.length > 0) await writeServices(tor, left, reset);
   };
 
@@ -360,7 +364,7 @@ export function createHead(context: HeadContext): Head {
       }
     },
     remove: async () => {
-      if (place === undefined || options.keep_on_exit) return;
+      if (place === undefined) return;
       const { own, base } = place;
       const late = (): Error =>
         new ChimeraError('TOR_TIMEOUT', `${context.head}: tor was not done with its removal in ${takeOutLimitMs} ms`, {

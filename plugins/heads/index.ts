@@ -126,7 +126,8 @@ export function headsPlugin(definition: {
         for (const tor of clients) add(tor);
         host.defer(async () => {
           // The peers hear it before the introduction points are gone.
-          if (!options.keep_on_exit) registry.set([], name);
+          if (options.keep_on_exit) return;
+          registry.set([], name);
           // One after the other in each tor: each reads and rewrites its tor's whole list of services.
           const removeFrom = async (tor: TorClient): Promise<void> => {
             for (const one of running) if (one.tor === tor) await remove(one);

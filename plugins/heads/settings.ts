@@ -9,6 +9,9 @@ export type ServiceSettings = readonly (readonly [option: string, value: string]
 
 export const directoryOf = (service: ServiceSettings): string => service[0]?.[1] ?? '';
 
+/** Tors that heads have told to publish no descriptor: what was set before, and the directories of those heads. */
+export const silenced = new WeakMap<TorClient, { readonly before: string; readonly heads: Set<string> }>();
+
 /** Changes of a tor's list that are under way. */
 const changes = new WeakMap<TorClient, Promise<unknown>>();
 

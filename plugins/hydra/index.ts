@@ -1,7 +1,7 @@
 /**
  * hydra: cuts a besieged head out of the descriptor and lets another one grow. The publisher decides (rule.ts, pure) in the
- * stage `reactive` of the hook `rotate`; who has heads grows one when the publisher asks for it. A publisher whose own tor is
- * besieged lets another node publish: what it decides would go through that tor.
+ * stage `reactive` of the hook `rotate`; who has heads grows one when the publisher asks for it (grown-heads.ts). A publisher whose
+ * own tor is besieged lets another node publish: what it decides would go through that tor.
  */
 import * as v from 'valibot';
 import { integer } from '../../core/config/schema.ts';
@@ -16,8 +16,9 @@ import {
 } from '../../core/engine/index.ts';
 import { rotateStages, type View } from '../../core/pipeline/index.ts';
 import type { Timer } from '../../core/runtime/index.ts';
+import { GrownHeads } from './grown-heads.ts';
 import { recallMemory, tellMemory } from './memory.ts';
-import { createHydraState, decide, type HydraSettings } from './rule.ts';
+import { createHydraState, decide, type HydraSettings, type HydraState } from './rule.ts';
 
 export { recallMemory, tellMemory } from './memory.ts';
 export {
@@ -93,10 +94,7 @@ export const hydra = definePlugin<HydraOptions>({
     let yieldedIn: number | undefined;
     /** Nodes that this one, as publisher, asks to grow. */
     let asked: readonly string[] = [];
-    /** Heads of this node that have grown, with when somebody last asked for them. */
-    const grown = new Map<string, number>();
-    /** Grown heads that are out of the descriptor and wait for their end. */
-    const leaving = new Map<string, number>();
+    const grown = new GrownHeads(settings.shrink_secs * 1_000);
     host.give(shedContract, { heads: () => shed });
 
     const notePublisher = (): void => {
@@ -166,39 +164,16 @@ export const hydra = definePlugin<HydraOptions>({
       };
     });
 
-    const isAsked = (): boolean => {
+    /** What the publisher wants of this node. */
+    const wanted = (): { readonly asked: boolean; readonly siege: boolean } => {
       const { publisher } = election;
-      if (publisher === host.node) return asked.includes(host.node);
-      const record = publisher === undefined ? undefined : mesh?.record(recordKind, publisher);
-      const read = v.safeParse(growing, record?.value);
-      return read.success && read.output.epoch === election.epoch && read.output.nodes.includes(host.node);
-    };
-
-    /** Grows when asked, and gives up in two steps what nobody asks for any more: out of the descriptor, then gone. */
-    const look = async (): Promise<void> => {
-      const control = host.want(headControlContract);
-      const nowMs = clock.monotonic();
-      if (control === undefined) return;
-      if (isAsked()) {
-        // Asked again and again until there are enough: one at a time, each gets the time to find its places.
-        const waiting = [...grown.keys()].some(
-          (head) => control.heads().find((own) => own.head === head)?.address === undefined,
-        );
-        const head = waiting ? undefined : control.grow?.('a head is under siege');
-        if (head !== undefined) grown.set(head, nowMs);
-        for (const one of grown.keys()) grown.set(one, nowMs);
-      }
-      for (const [head, askedMs] of grown) {
-        if (nowMs - askedMs < settings.shrink_secs * 1_000) continue;
-        control.exclude(head, 'the siege is over');
-        grown.delete(head);
-        leaving.set(head, nowMs);
-      }
-      for (const [head, leftMs] of leaving) {
-        if (nowMs - leftMs < settings.shrink_secs * 1_000) continue;
-        leaving.delete(head);
-        await control.shrink?.(head, 'the siege is over');
-      }
+      const isCut = (known: HydraState | undefined): boolean =>
+        [...(known?.heads.values() ?? [])].some(({ role }) => role === 'cut');
+      if (publisher === host.node) return { asked: asked.includes(host.node), siege: isCut(state) };
+      const value = publisher === undefined ? undefined : mesh?.record(recordKind, publisher)?.value;
+      const read = v.safeParse(growing, value);
+      if (!read.success || read.output.epoch !== election.epoch) return { asked: false, siege: false };
+      return { asked: read.output.nodes.includes(host.node), siege: isCut(recallMemory(value, 0, 0)) };
     };
 
     host.want(adminContract)?.status(name, () => ({
@@ -206,7 +181,7 @@ export const hydra = definePlugin<HydraOptions>({
       cut: [...state.heads].flatMap(([head, { role }]) => (role === 'cut' ? [head] : [])),
       spare: [...state.heads].flatMap(([head, { role }]) => (role === 'spare' ? [head] : [])),
       shed: [...shed],
-      grown: [...grown.keys()],
+      grown: grown.names(),
       replacementsInTheLastHour: state.replacements.length,
       alarm: alarm ?? null,
     }));
@@ -230,7 +205,8 @@ export const hydra = definePlugin<HydraOptions>({
         while (!signal.aborted) {
           await clock.sleep(lookMs, signal).catch(() => undefined);
           notePublisher();
-          if (!signal.aborted) await look();
+          const control = host.want(headControlContract);
+          if (!signal.aborted && control !== undefined) await grown.look(control, wanted(), clock.monotonic());
         }
       });
     });

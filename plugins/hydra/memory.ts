@@ -27,12 +27,14 @@ const memory = v.object({
     ),
     v.maxLength(maximumHeads),
   ),
+  /** Heads that are away, and how long. */
+  gone: v.pipe(v.array(v.strictTuple([v.pipe(v.string(), v.maxLength(128)), age])), v.maxLength(maximumHeads)),
   /** How long ago each replacement of the last hour was, and whose besieged head it cut, if one. */
   spent: v.pipe(v.array(v.strictTuple([age, v.nullable(v.pipe(v.string(), v.maxLength(128)))])), v.maxLength(1_024)),
 });
 
 /** `nowMs` is of the clock that the state was decided by. */
-export function tellMemory({ heads, replacements }: HydraState, nowMs: number): { readonly [key: string]: Json } {
+export function tellMemory({ heads, gone, replacements }: HydraState, nowMs: number): { readonly [key: string]: Json } {
   return {
     heads: [...heads]
       .slice(0, maximumHeads)
@@ -43,6 +45,7 @@ export function tellMemory({ heads, replacements }: HydraState, nowMs: number): 
         siegeMs === undefined ? null : Math.max(0, Math.round(nowMs - siegeMs)),
         Number.isFinite(leaveMs) ? Math.max(0, Math.round(leaveMs - nowMs)) : null,
       ]),
+    gone: [...gone].slice(-maximumHeads).map(([head, atMs]) => [head, Math.max(0, Math.round(nowMs - atMs))]),
     spent: replacements.slice(-1_024).map(({ atMs, node }) => [Math.max(0, Math.round(nowMs - atMs)), node ?? null]),
   };
 }
@@ -64,5 +67,6 @@ export function recallMemory(value: Json | undefined, heardMs: number, nowMs: nu
     .map(([ago, node]) => ({ atMs: heardMs - ago, node: node ?? undefined }))
     .filter(({ atMs }) => nowMs - atMs < hourMs)
     .sort((a, b) => a.atMs - b.atMs);
-  return { heads, replacements };
+  const gone = new Map(read.output.gone.map(([head, ago]) => [head, heardMs - ago]));
+  return { heads, gone, replacements };
 }

@@ -52,6 +52,8 @@ export interface Replacement {
 
 export interface HydraState {
   readonly heads: ReadonlyMap<string, HeadState>;
+  /** Heads that are away, with when they were last there; for an hour. One that comes back is not one that has grown. */
+  readonly gone: ReadonlyMap<string, number>;
   /** Of the last hour, the oldest first. */
   readonly replacements: readonly Replacement[];
 }
@@ -71,9 +73,11 @@ export interface Decision {
 }
 
 const hourMs = 3_600_000;
+/** Heads that are away beyond so many are forgotten, those that left first. */
+const maximumGone = 64;
 
 export function createHydraState(): HydraState {
-  return { heads: new Map(), replacements: [] };
+  return { heads: new Map(), gone: new Map(), replacements: [] };
 }
 
 /** `chance` gives 0 ≤ x < 1: ages differ, so that nobody can tell when a head gives way. */
@@ -97,6 +101,10 @@ export function decide(
     };
     heads.set(view.head, view.siege >= 1 ? { ...known, siegeMs: nowMs } : known);
   }
+  const left = [...before.heads.keys()].map((head) => [head, nowMs] as const);
+  const gone = new Map(
+    [...before.gone, ...left].filter(([head, atMs]) => !views.has(head) && nowMs - atMs < hourMs).slice(-maximumGone),
+  );
 
   const stateOf = (head: string): HeadState => heads.get(head) as HeadState;
   const inRole = (role: HeadState['role']): SeenHead[] =>
@@ -149,11 +157,11 @@ export function decide(
   if (worst !== undefined && waitMs() === 0) {
     const [next] = rested();
     // One that the floor keeps does not keep the others.
-    const gone = besieged().find((one) => next !== undefined || points() - one.points >= settings.floorPoints);
-    if (gone !== undefined) {
-      put(gone.head, 'cut');
-      spend(gone.node);
-      news.push(`${gone.head} is cut`);
+    const leaver = besieged().find((one) => next !== undefined || points() - one.points >= settings.floorPoints);
+    if (leaver !== undefined) {
+      put(leaver.head, 'cut');
+      spend(leaver.node);
+      news.push(`${leaver.head} is cut`);
       if (next !== undefined) {
         put(next.head, 'live');
         news.push(`${next.head} grows`);
@@ -161,13 +169,17 @@ export function decide(
     }
   }
 
-  // Places that are free: heads have died, come, or are back from a siege.
-  for (let next = rested()[0]; next !== undefined && inRole('live').length < target; next = rested()[0]) {
-    if (!fresh && waitMs() > 0 && points() >= settings.floorPoints) break;
-    // A head that has never been anything else costs nothing: it came, and attackers do not make heads.
-    const newcomer = !before.heads.has(next.head) && worst === undefined;
+  // Places that are free: heads have died, come, or are back from a siege. One that has grown takes its place at once: what made
+  // it free was paid for, or was a death, and a flood makes no heads. Any other waits for the budget.
+  for (;;) {
+    if (inRole('live').length >= target) break;
+    const waits = !fresh && waitMs() > 0 && points() >= settings.floorPoints;
+    const hasGrown = ({ head }: SeenHead): boolean => !before.heads.has(head) && !before.gone.has(head);
+    const next = rested().find((one) => !waits || hasGrown(one));
+    if (next === undefined) break;
+    const returns = !before.heads.has(next.head) && worst === undefined;
     put(next.head, 'live');
-    if (!fresh && !newcomer) spend();
+    if (!fresh && !returns && !hasGrown(next)) spend();
     news.push(`${next.head} grows`);
   }
 
@@ -213,7 +225,7 @@ export function decide(
     lacking || short ? [...busy].sort((a, b) => a[1] - b[1] || (a[0] < b[0] ? -1 : 1)).map(([node]) => node) : [];
   const live = inRole('live').map(({ head }) => head);
   return {
-    state: { heads, replacements },
+    state: { heads, gone, replacements },
     live,
     shed,
     grow: grow.slice(0, Math.max(cut.length, shed.length)),

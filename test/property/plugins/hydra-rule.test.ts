@@ -206,6 +206,27 @@ describe('the hydra', () => {
     expect(seen[1]?.decision.grow).toEqual(['n1']);
   });
 
+  test('a head that has grown takes the place of the one that was cut at once; one that was away waits for the budget', () => {
+    const seen = run([
+      { laterMs: 1_000, heads: [0, 0, 0] },
+      { laterMs: 1_000, heads: [7, 0, 0] },
+      { laterMs: 2_000, heads: [7, 0, 0, 0] },
+      { laterMs: 2_000, heads: [7, null, 0, 0] },
+      { laterMs: 2_000, heads: [7, 0, 0, 0] },
+      { laterMs: 600_000, heads: [7, 0, 0, 0] },
+    ]);
+    expect(seen.map(({ decision }) => decision.live.join(' '))).toEqual([
+      'n0/1 n1/1 n2/1',
+      'n1/1 n2/1',
+      'n1/1 n2/1 n3/1',
+      'n2/1 n3/1',
+      'n2/1 n3/1',
+      'n1/1 n2/1 n3/1',
+    ]);
+    expect(seen.map(({ decision }) => decision.state.replacements.length)).toEqual([0, 1, 1, 1, 1, 2]);
+    expect(seen.map(({ decision }) => decision.grow.length)).toEqual([0, 1, 0, 1, 0, 0]);
+  });
+
   test('quiet heads give way to rested ones, whoever is flooded', () => {
     const quiet = { laterMs: 900_000, heads: [0, 0, 0, 0] };
     const live = new Set(run(Array.from({ length: 60 }, () => quiet)).map(({ decision }) => decision.live.join()));
