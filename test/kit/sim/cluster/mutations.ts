@@ -37,7 +37,7 @@ export interface Mutation {
   readonly nodes?: number;
 }
 
-const election = 'election/priority';
+const election = 'election/uptime';
 const often = { crashEverySecs: 60, crashSecs: 20 } as const;
 
 /** A mesh that knows these records. */

@@ -41,7 +41,6 @@ export interface NodeParts {
   readonly target: string;
   readonly directory: string;
   readonly keyPath: string;
-  readonly priority: number;
   /** Of the configuration, over the preset's. */
   readonly settings: Readonly<Record<string, Readonly<Record<string, unknown>>>>;
   /** In place of the shipped ones; a test puts a mistake in here. */
@@ -140,10 +139,10 @@ export async function makeDaemon(
     tor: { control: formatEndpoint(tor.control) },
     // Changes are told by events; a poll only finds what hangs, and costs much.
     heads: { target: parts.target, poll_interval_ms: 30_000, ...settings['heads'] },
-    election: { priority: parts.priority, ...settings['election'] },
     // What somebody else published last is found within the calm.
     schedule: { watch_secs: 60, ...settings['schedule'] },
-    plugins: { remove: ['heads/registry', 'admin'], add: ['mesh'] },
+    // As preset cluster has it, less what a storm has no subject for.
+    plugins: { remove: ['heads/registry', 'admin', 'election/priority'], add: ['mesh', 'election/uptime'] },
   };
   const loaded = { file: undefined, directory, value };
   const resolved = await resolveConfig(loaded, { presets, plugins }, 'stable');

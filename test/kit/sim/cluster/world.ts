@@ -125,10 +125,10 @@ export class World {
     const keys = encodeSecretKeyFile(this.master);
     await store.makeDirectory('/operator');
     await store.write('/operator/key', keys);
-    for (const [index, name] of names.entries()) await this.#addNode(name, index, tors[index] as EmbeddedTor);
+    for (const [index, name] of names.entries()) await this.#addNode(name, tors[index] as EmbeddedTor);
   }
 
-  async #addNode(name: string, index: number, tor: EmbeddedTor): Promise<void> {
+  async #addNode(name: string, tor: EmbeddedTor): Promise<void> {
     const own = this.random.fork(name);
     const machine: Machine = {
       name,
@@ -150,7 +150,6 @@ export class World {
       target: formatEndpoint(site.endpoint),
       directory: `/machines/${name}`,
       keyPath: '/operator/key',
-      priority: 10 * (index + 1),
       settings: this.#options.settings ?? {},
       mutate: this.#options.mutate ?? ((plugins: readonly AnyPlugin[]) => plugins),
       observer: createObserver(this.observations, () => this.nowMs, identity.node),
