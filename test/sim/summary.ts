@@ -20,6 +20,8 @@ export function summaryOf(done: readonly Done[], wallSeconds: number) {
   const calmLoss = seeds.filter(({ faults }) => faults.lossShare <= 0.1);
   const falseOf = (some: readonly SeedDone[]): number =>
     some.reduce((sum, { figures }) => sum + figures.falseTakeovers, 0);
+  const quietOf = (some: readonly SeedDone[]): number =>
+    Math.round(10 * some.reduce((sum, { figures }) => sum + figures.quietHours, 0)) / 10;
   const failures = seeds.filter(({ broken }) => broken.length > 0);
   const figures = {
     seeds: seeds.length,
@@ -32,7 +34,8 @@ export function summaryOf(done: readonly Done[], wallSeconds: number) {
     publishedP99Ms: round(quantile(published, 0.99)),
     falseTakeovers: falseOf(seeds),
     falseTakeoversTo10PercentLoss: falseOf(calmLoss),
-    hoursTo10PercentLoss: Math.round(calmLoss.reduce((sum, one) => sum + one.hours, 0)),
+    quietHours: quietOf(seeds),
+    quietHoursTo10PercentLoss: quietOf(calmLoss),
     deadHeads: dead.length,
     deadHeadP50Ms: round(quantile(dead, 0.5)),
     deadHeadP99Ms: round(quantile(dead, 0.99)),
@@ -45,7 +48,7 @@ export function summaryOf(done: readonly Done[], wallSeconds: number) {
   const lines = [
     `${figures.seeds} seeds, ${figures.clusterHours} cluster-hours (${figures.nodeHours} node-hours) in ${figures.wallSeconds} s`,
     `takeover: p50 ${figures.takeoverP50Ms} ms, p99 ${figures.takeoverP99Ms} ms, first descriptor p50 ${figures.publishedP50Ms} ms, p99 ${figures.publishedP99Ms} ms (${figures.takeovers})`,
-    `false takeovers: ${figures.falseTakeovers}, of these at a loss of 10 % at most: ${figures.falseTakeoversTo10PercentLoss} in ${figures.hoursTo10PercentLoss} cluster-hours`,
+    `false takeovers: ${figures.falseTakeovers} in ${figures.quietHours} quiet cluster-hours, of these at a loss of 10 % at most: ${figures.falseTakeoversTo10PercentLoss} in ${figures.quietHoursTo10PercentLoss}`,
     `a dead machine's points out of the descriptor: p50 ${figures.deadHeadP50Ms} ms, p99 ${figures.deadHeadP99Ms} ms (${figures.deadHeads})`,
     `a node sends ${figures.messagesPerNodeSecond} messages and ${figures.bytesPerNodeSecond} bytes a second`,
     failures.length === 0

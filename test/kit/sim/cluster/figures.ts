@@ -9,6 +9,8 @@ export interface Figures {
   readonly publishedMs: readonly number[];
   /** Another node was elected though the publisher was well and heard by all. */
   readonly falseTakeovers: number;
+  /** How long nothing was wrong, so that a false takeover would have been counted. */
+  readonly quietHours: number;
   /** From a head's death to a descriptor without it, milliseconds. */
   readonly deadHeadsMs: readonly number[];
   /** Of the mesh, by each node each second. */
@@ -37,6 +39,8 @@ export function measure(world: World, storm: Storm) {
   const deadHeadsMs: number[] = [];
   const startedWith = { ...world.bus.sent };
   let falseTakeovers = 0;
+  let quietForMs = 0;
+  let sampledAtMs = world.nowMs;
   let publications = 0;
   let death: Death | undefined;
   let last: { readonly id: string; readonly epoch: number } | undefined;
@@ -77,15 +81,16 @@ export function measure(world: World, storm: Storm) {
           takeoversMs.push(world.nowMs - known.atMs);
         }
       }
+      const calmLongEnough = storm.calmSinceMs === undefined || world.nowMs - storm.calmSinceMs > quietMs;
+      const quiet = calmLongEnough && !storm.disturbed(quietMs);
+      if (quiet) quietForMs += world.nowMs - sampledAtMs;
+      sampledAtMs = world.nowMs;
       const now = publisher();
       const epoch = now?.daemon?.election.epoch ?? 0;
       if (now === undefined) return;
-      if (last !== undefined && now.id !== last.id && epoch > last.epoch && !storm.disturbed(quietMs)) {
-        const calmLongEnough = storm.calmSinceMs === undefined || world.nowMs - storm.calmSinceMs > quietMs;
-        if (calmLongEnough) {
-          falseTakeovers++;
-          world.trace.line(`FALSE TAKEOVER: ${now.name} in epoch ${epoch}`);
-        }
+      if (quiet && last !== undefined && now.id !== last.id && epoch > last.epoch) {
+        falseTakeovers++;
+        world.trace.line(`FALSE TAKEOVER: ${now.name} in epoch ${epoch}`);
       }
       last = { id: now.id, epoch };
     },
@@ -114,6 +119,7 @@ export function measure(world: World, storm: Storm) {
         takeoversMs,
         publishedMs,
         falseTakeovers,
+        quietHours: quietForMs / 3_600_000,
         deadHeadsMs,
         messagesPerSecond: (world.bus.sent.datagrams - startedWith.datagrams) / nodeSeconds,
         bytesPerSecond: (world.bus.sent.bytes - startedWith.bytes) / nodeSeconds,

@@ -1,0 +1,46 @@
+/** A false takeover can be counted only while nothing is wrong: those hours are what it is held against. */
+import { expect, test } from 'vitest';
+import { measure } from '../../kit/sim/cluster/figures.ts';
+import type { Storm } from '../../kit/sim/cluster/storm.ts';
+import type { World } from '../../kit/sim/cluster/world.ts';
+
+test('hours are quiet while nothing is wrong, and in a calm from 30 s after the repairs on', () => {
+  const publisher = (id: string, epoch: number) => ({ id, name: id, daemon: { election: { elected: true, epoch } } });
+  let elected = publisher('a', 1);
+  const world = {
+    nowMs: 0,
+    nodes: [elected],
+    awake: () => [elected],
+    bus: { sent: { datagrams: 0, bytes: 0 } },
+    trace: { line: () => undefined },
+  };
+  const storm = {
+    calmSinceMs: undefined as number | undefined,
+    isDisturbed: false,
+    disturbed: () => storm.isDisturbed,
+  };
+  const figures = measure(world as unknown as World, storm as unknown as Storm);
+  const pass = (seconds: number): void => {
+    for (let second = 0; second < seconds; second++) {
+      world.nowMs += 1_000;
+      figures.sample();
+    }
+  };
+  const quietSeconds = (): number => Math.round(figures.report(1).quietHours * 3_600);
+  pass(60);
+  expect(quietSeconds()).toBe(60);
+  storm.isDisturbed = true;
+  pass(60);
+  elected = publisher('b', 2);
+  pass(40);
+  expect(figures.report(1)).toMatchObject({ falseTakeovers: 0 });
+  expect(quietSeconds()).toBe(60);
+  storm.isDisturbed = false;
+  storm.calmSinceMs = world.nowMs;
+  pass(90);
+  expect(quietSeconds()).toBe(120);
+  elected = publisher('a', 3);
+  pass(10);
+  expect(figures.report(1)).toMatchObject({ falseTakeovers: 1 });
+  expect(quietSeconds()).toBe(130);
+});
