@@ -15,9 +15,14 @@ const names = ['a', 'b', 'c'] as const;
 const doorPort = 7412;
 const chimera = [process.execPath, '--import', 'tsx', join(import.meta.dirname, '../../core/cli/main.ts')];
 
+/** What the commands print that are called here. */
 interface Told {
-  readonly node: string;
   readonly invitation: string;
+  readonly members: readonly {
+    readonly self: boolean;
+    readonly state: string | null;
+    readonly endpoints: readonly string[];
+  }[];
 }
 
 describeReal(
@@ -60,17 +65,17 @@ describeReal(
         join(data, 'torrc'),
         `DisableNetwork 1\nSocksPort 0\nDataDirectory ${data}\nControlPort unix:${control(name)}\n`,
       );
-      const [command = '', ...args] = [...machines.enter(name), 'tor', '-f', join(data, 'torrc')];
+      const [command, ...args] = [...machines.enter(name), 'tor', '-f', join(data, 'torrc')];
       tors.push(spawn(command, args, { stdio: 'ignore' }));
       await until(`the control socket of ${name}`, () => existsSync(control(name)));
     };
     const config = (name: string): string => join(directory, name, 'chimera.toml');
-    const on = <T>(name: string, ...words: string[]): T => {
-      const [command = '', ...args] = [...machines.enter(name), ...chimera, ...words, '--json'];
-      return JSON.parse(execFileSync(command, args, { encoding: 'utf8', stdio: 'pipe', timeout: 30_000 })) as T;
+    const on = (name: string, ...words: string[]): Told => {
+      const [command, ...args] = [...machines.enter(name), ...chimera, ...words, '--json'];
+      return JSON.parse(execFileSync(command, args, { encoding: 'utf8', stdio: 'pipe', timeout: 30_000 })) as Told;
     };
     const start = (name: string): void => {
-      const [command = '', ...args] = [...machines.enter(name), ...chimera, 'run', '--config', config(name)];
+      const [command, ...args] = [...machines.enter(name), ...chimera, 'run', '--config', config(name)];
       const child = spawn(command, args, { stdio: ['ignore', 'ignore', 'pipe'] });
       child.stderr.on('data', (text: Buffer) =>
         logs.set(name, `${logs.get(name) ?? ''}${text.toString()}`.slice(-8_000)),
@@ -95,24 +100,28 @@ describeReal(
       }
       throw new Error(`${what} did not come about\n${[...logs].map(([name, log]) => `${name}:\n${log}`).join('\n')}`);
     };
-    const meets = (name: string, others: number): Promise<void> =>
-      until(`${name} with ${others} others`, () => {
-        const { members } = on<{
-          members: { self: boolean; state: string | null; endpoints: string[] }[];
-        }>(name, 'peer', 'list', '--config', config(name));
-        const there = members.filter(({ self, state }) => !self && state === 'alive');
-        expect(members.flatMap(({ endpoints }) => endpoints).every((text) => text.startsWith('wireguard:'))).toBe(true);
-        return there.length === others;
+    /** The endpoints of all members, as soon as so many others are there. */
+    const meets = async (name: string, others: number): Promise<readonly string[]> => {
+      let endpoints: string[] = [];
+      await until(`${name} with ${others} others`, () => {
+        const { members } = on(name, 'peer', 'list', '--config', config(name));
+        endpoints = members.flatMap((member) => member.endpoints);
+        return members.filter(({ self, state }) => !self && state === 'alive').length === others;
       });
+      return endpoints;
+    };
 
     test('init, join and join again: everybody meets everybody, and again after a stop of all', async () => {
       const address = (name: string): string => machines.addressOf(name);
       const setUp = (name: string): string[] => [
-        ...['--wireguard', '--tor', `unix:${control(name)}`],
-        ...['--advertise', `${address(name)}:51820`],
+        '--wireguard',
+        '--tor',
+        `unix:${control(name)}`,
+        '--advertise',
+        `${address(name)}:51820`,
       ];
       for (const name of names) await startTor(name);
-      const { invitation } = on<Told>('a', 'init', join(directory, 'a'), '--plain-key', ...setUp('a'));
+      const { invitation } = on('a', 'init', join(directory, 'a'), '--plain-key', ...setUp('a'));
       adapt('a');
       start('a');
       await meets('a', 0);
@@ -120,9 +129,9 @@ describeReal(
         ['b', 'a', invitation],
         ['c', 'b', undefined],
       ] as const) {
-        const second = given ?? on<Told>(at, 'peer', 'invite', '--config', config(at)).invitation;
+        const second = given ?? on(at, 'peer', 'invite', '--config', config(at)).invitation;
         const words = ['join', `${address(at)}:${doorPort}`, second, join(directory, name), '--attempts', '3'];
-        on<Told>(name, ...words, ...setUp(name));
+        on(name, ...words, ...setUp(name));
         adapt(name);
         start(name);
         await meets(name, name === 'b' ? 1 : 2);
@@ -130,7 +139,10 @@ describeReal(
       await meets('a', 2);
       await stopAll();
       for (const name of names) start(name);
-      for (const name of names) await meets(name, 2);
+      for (const name of names) {
+        const endpoints = await meets(name, 2);
+        expect(endpoints.map((text) => text.split(':')[0])).toEqual(['wireguard', 'wireguard', 'wireguard']);
+      }
     });
   },
 );
