@@ -22,8 +22,9 @@ async function besieged(): Promise<void> {
   expect(report.confirmedMs).toBeLessThan(25_000);
   expect(report.honest.failed).toBeLessThanOrEqual(report.honest.made / 100);
   expect(report.download).toBe('finished');
-  expect(report.afterGrace.longestMs).toBeLessThanOrEqual(1_000);
-  expect(report.afterGrace.open).toBe(0);
+  // Few are joined at all: the ghost gives up its introduction points.
+  const { overASecond, open } = report.afterGrace;
+  expect({ overASecond, open }).toEqual({ overASecond: 0, open: 0 });
 }
 
 describeReal('preset hydra under a flood of introductions', ['tor'], () => {

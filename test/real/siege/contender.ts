@@ -67,9 +67,10 @@ async function chimera(preset: 'hydra' | 'stable', options: ContenderOptions): P
   const log: Log = {
     debug: () => undefined,
     info: (message, fields) => {
-      if (/^the head is |given up|head grows/.test(message)) tell(`${message} ${JSON.stringify(fields ?? {})}`);
+      if (/^the head is |ghost|head grows/.test(message)) tell(`${message} ${JSON.stringify(fields ?? {})}`);
     },
-    warn: (message) => {
+    warn: (message, fields) => {
+      if (/ghost/.test(message)) tell(`${message} ${JSON.stringify(fields ?? {})}`);
       if (message === 'a head is under siege') seen.reportedAtMs ??= clock.monotonic();
     },
     error: (message) => tell(message),

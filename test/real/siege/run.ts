@@ -13,6 +13,7 @@
  */
 import type { TorClient } from '../../../core/engine/index.ts';
 import type { OnionAddress } from '../../../core/onion/index.ts';
+import type { CycleResult } from '../../../core/pipeline/index.ts';
 import { connectThroughSocks, systemRuntime, type Endpoint } from '../../../core/runtime/index.ts';
 import { watchRendezvous } from '../../../plugins/siege/index.ts';
 import { createTorClient } from '../../../plugins/tor/index.ts';
@@ -52,8 +53,13 @@ export interface SiegeRunReport {
   readonly seenAtHead: number;
   readonly headCpuPercent: number | undefined;
   readonly download: 'finished' | 'broken';
-  /** Of the rendezvous joined at the ghost after its grace. */
-  readonly afterGrace: { readonly joined: number; readonly longestMs: number; readonly open: number };
+  /** Of the rendezvous joined at the ghost after its grace, while the flood goes on and after it. */
+  readonly afterGrace: {
+    readonly joined: number;
+    readonly overASecond: number;
+    readonly longestMs: number;
+    readonly open: number;
+  };
 }
 
 const honestLimitMs = 60_000;
@@ -191,30 +197,39 @@ export async function runSiege(options: SiegeRunOptions): Promise<SiegeRunReport
       clock.after(options.honestIntervalMs, honestNext);
     };
 
+    let begunMs = Infinity;
+    const left = ({ outcome, live }: CycleResult): boolean => outcome === 'published' && !live.includes(flooded);
     let seenAtHead = 0;
     const openAtHead = new Map<string, number>();
-    const late: { joined: number; longestMs: number } = { joined: 0, longestMs: 0 };
-    let graceOver = false;
+    const late = { joined: 0, overASecond: 0, longestMs: 0 };
+    /** When the ghost begins to refuse, with the half second in which it looks; the flood goes on beyond it. */
+    const refusesAtMs = (): number => {
+      const cut = seen.results.find(({ atMs, result }) => atMs > begunMs && left(result));
+      return cut === undefined ? Infinity : cut.atMs + graceSecs * 1_000 + 1_000;
+    };
     const release = watchRendezvous(
       headTor,
       { headOf: () => flooded, only: () => flooded },
       {
         seen: () => seenAtHead++,
         joined: (_head, id) => {
-          if (!graceOver) return;
+          if (clock.monotonic() < refusesAtMs()) return;
           late.joined++;
           openAtHead.set(id, clock.monotonic());
         },
         closed: (_head, id) => {
           const at = openAtHead.get(id);
           openAtHead.delete(id);
-          if (at !== undefined) late.longestMs = Math.max(late.longestMs, clock.monotonic() - at);
+          if (at === undefined) return;
+          const lastedMs = clock.monotonic() - at;
+          if (lastedMs > 1_000) late.overASecond++;
+          late.longestMs = Math.max(late.longestMs, lastedMs);
         },
       },
     );
 
     const usedBefore = (await headA.usage())?.cpuSeconds;
-    const begunMs = clock.monotonic();
+    begunMs = clock.monotonic();
     tell(`the flood begins: ${floodPerSecond}/s at the head of a`);
     honestNext();
     const sent: Promise<Visit>[] = [];
@@ -232,9 +247,7 @@ export async function runSiege(options: SiegeRunOptions): Promise<SiegeRunReport
     const used = (await headA.usage())?.cpuSeconds;
     const lastedSecs = (clock.monotonic() - begunMs) / 1_000;
     const floodSeen = seenAtHead;
-    const cut = seen.results.find(
-      ({ atMs, result }) => atMs > begunMs && result.outcome === 'published' && !result.live.includes(flooded),
-    );
+    const cut = seen.results.find(({ atMs, result }) => atMs > begunMs && left(result));
     if (cut !== undefined) {
       const { durationMs, stepsMs, reasons, why } = cut.result;
       tell(
@@ -248,10 +261,9 @@ export async function runSiege(options: SiegeRunOptions): Promise<SiegeRunReport
     }
     tell(`the flood ends: ${sent.length} sent, ${floodSeen} seen at the head`);
 
-    // A trickle by those who still have the old descriptor goes on past the grace.
+    // By those who still have the old descriptor a trickle goes on past the flood, and past the grace in any case.
     if (cut !== undefined) {
       await clock.sleep(Math.max(0, cut.atMs + graceSecs * 1_000 + 1_500 - clock.monotonic()));
-      graceOver = true;
       for (let index = 0; index < 8; index++) {
         sent.push((flooders[index % flooders.length] as (typeof flooders)[number]).visitor.visit(floodLimitMs));
         await clock.sleep(1_000);
@@ -260,6 +272,8 @@ export async function runSiege(options: SiegeRunOptions): Promise<SiegeRunReport
     const done = await Promise.all(visits);
     const served = await Promise.all(sent);
     await downloaded;
+    // What was joined last has its second as well.
+    await clock.sleep(2_000);
     release();
     const failed = done.filter(({ head }) => head === undefined);
     for (const { reason, durationMs } of failed) tell(`an honest visit failed after ${durationMs} ms: ${reason}`);
