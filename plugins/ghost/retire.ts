@@ -7,6 +7,7 @@
 import type { OnionAddress } from '../../core/onion/index.ts';
 import type { TorClient } from '../../core/engine/index.ts';
 import type { Clock } from '../../core/runtime/index.ts';
+import { introductionCircuits, type IntroductionCircuit } from '../tor/index.ts';
 
 /** The first launch and three more; closing what comes after that would only exhaust tor's launches for five minutes. */
 const launchesOfAPoint = 4;
@@ -16,21 +17,9 @@ const limitMs = 60_000;
 /** Looks without a circuit to close until it is over: tor builds one within two seconds. */
 const quietLooks = 12;
 
-export interface IntroductionCircuit {
-  readonly id: string;
-  /** As events name it. */
-  readonly relay: string;
-}
-
-/** The established introduction circuits of a service, from GETINFO circuit-status. */
-function introductionCircuits(status: string, address: OnionAddress): IntroductionCircuit[] {
-  return status.split('\n').flatMap((line) => {
-    const [, id, path] = /^(\w{1,16}) BUILT (\S+) /.exec(line) ?? [];
-    const fits = line.includes(' HS_STATE=HSSI_ESTABLISHED') && line.includes(` REND_QUERY=${address}`);
-    const relay = path?.split(',').at(-1);
-    return fits && id !== undefined && relay !== undefined ? [{ id, relay }] : [];
-  });
-}
+/** The established introduction circuits of this service. */
+const circuitsOf = (status: string, address: OnionAddress): IntroductionCircuit[] =>
+  introductionCircuits(status).filter((circuit) => circuit.address === address);
 
 /** Closes the head's points until tor has given them up. Resolves with how many points that were. */
 export async function retirePoints(
@@ -42,14 +31,14 @@ export async function retirePoints(
   const deadline = clock.monotonic() + limitMs;
   /** Left for each point that is there now, by relay: two descriptors may share one. */
   const left = new Map<string, number>();
-  for (const { relay } of introductionCircuits(await tor.getInfo('circuit-status'), address)) {
+  for (const { relay } of circuitsOf(await tor.getInfo('circuit-status'), address)) {
     left.set(relay, (left.get(relay) ?? 0) + launchesOfAPoint);
   }
   const points = [...left.values()].reduce((sum, one) => sum + one / launchesOfAPoint, 0);
   let quiet = 0;
   while (quiet < quietLooks && clock.monotonic() < deadline && !signal.aborted) {
     const status = await tor.getInfo('circuit-status');
-    const back = introductionCircuits(status, address).filter(({ relay }) => (left.get(relay) ?? 0) > 0);
+    const back = circuitsOf(status, address).filter(({ relay }) => (left.get(relay) ?? 0) > 0);
     quiet = back.length === 0 ? quiet + 1 : 0;
     if ([...left.values()].every((one) => one <= 0)) break;
     for (const { id, relay } of back) {

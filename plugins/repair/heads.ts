@@ -4,18 +4,13 @@
  */
 import type { HeadControl, TorClient } from '../../core/engine/index.ts';
 import type { Clock } from '../../core/runtime/index.ts';
+import { introductionCircuits } from '../tor/index.ts';
 import type { Budget } from './budget.ts';
 import type { Journal } from './journal.ts';
 
 /** Addresses (56 characters) with at least one established introduction circuit, from the lines of GETINFO circuit-status. */
 export function reachableServices(circuitStatus: string): ReadonlySet<string> {
-  const found = new Set<string>();
-  for (const line of circuitStatus.split(/\r?\n/)) {
-    if (!/ PURPOSE=HS_SERVICE_INTRO(?: |$)/.test(line) || !/ HS_STATE=HSSI_ESTABLISHED(?: |$)/.test(line)) continue;
-    const address = / REND_QUERY=([a-z2-7]{56})(?: |$)/.exec(line)?.[1];
-    if (address !== undefined) found.add(address);
-  }
-  return found;
+  return new Set(introductionCircuits(circuitStatus).map(({ address }) => address));
 }
 
 export interface HeadWatch {

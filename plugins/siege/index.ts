@@ -2,7 +2,7 @@
  * siege: sees a flood at this node's heads, says so to the cluster, and fills `HeadView.siege` with what
  * every node says of its own.
  *
- *   rendezvous.ts what tor's events show · metrics-port.ts, processor.ts, connections.ts what else there is · watched-head.ts one
+ *   rendezvous.ts what tor's events show · points.ts the same by introduction point · metrics-port.ts, processor.ts, connections.ts what else there is · watched-head.ts one
  *   head · detector.ts the decision, pure · reports.ts what goes to the peers
  */
 import * as v from 'valibot';
@@ -19,6 +19,7 @@ import {
 import type { DetectorSettings, Verdict } from './detector.ts';
 import type { ServiceCounts } from './metrics.ts';
 import { createMetricsPort, type MetricsPort } from './metrics-port.ts';
+import { watchPoints, type PointWatch } from './points.ts';
 import { processorTime } from './processor.ts';
 import { watchRendezvous } from './rendezvous.ts';
 import { createBeliefs, encodeReports, reportsOf, siegeKind, type SiegeReport } from './reports.ts';
@@ -28,6 +29,7 @@ export { watchRendezvous, type RendezvousListener } from './rendezvous.ts';
 export { ConnectionCount } from './connections.ts';
 export { createMetricsPort, type MetricsPort } from './metrics-port.ts';
 export { IntroductionCount } from './introductions.ts';
+export { concentration, PointRates, watchPoints, type PointRate, type PointWatch } from './points.ts';
 export { WatchedHead, type HeadSettings } from './watched-head.ts';
 export {
   createDetectorState,
@@ -98,6 +100,7 @@ const levelIntervalMs = 30_000;
 interface WatchedTor {
   readonly release: () => void;
   readonly metrics: MetricsPort;
+  readonly points: PointWatch;
   cpuSeconds: number | undefined;
   cpuAtMs: number;
 }
@@ -134,7 +137,8 @@ export const siege = definePlugin<SiegeOptions>({
         { seen: (of) => watched.get(of)?.introductionCount.seen() },
       );
       const metrics = createMetricsPort(tor, { net, clock, log: host.log }, { open: settings.open_metrics_port });
-      const known: WatchedTor = { release, metrics, cpuSeconds: undefined, cpuAtMs: 0 };
+      const points = watchPoints(tor, clock);
+      const known: WatchedTor = { release, metrics, points, cpuSeconds: undefined, cpuAtMs: 0 };
       tors.set(tor, known);
       const ask = (): void => {
         if (tor.state !== 'ready') return;
@@ -196,7 +200,13 @@ export const siege = definePlugin<SiegeOptions>({
         const one = watched.get(head);
         if (one === undefined) continue;
         const { cpu, counts } = measured.get(tor) ?? { cpu: undefined, counts: new Map<string, ServiceCounts>() };
-        const verdict = one.sample(clock.monotonic(), cpu, address === undefined ? undefined : counts.get(address));
+        const points = address === undefined ? [] : tors.get(tor)?.points.of(address);
+        const verdict = one.sample(
+          clock.monotonic(),
+          cpu,
+          address === undefined ? undefined : counts.get(address),
+          points,
+        );
         if (verdict === undefined) continue;
         told = tell(one, verdict) || told;
       }
@@ -216,12 +226,13 @@ export const siege = definePlugin<SiegeOptions>({
     };
 
     host.want(adminContract)?.status(name, () => ({
-      heads: [...watched.values()].map(({ head, verdict, figures }) => ({
+      heads: [...watched.values()].map(({ head, verdict, figures, points }) => ({
         head,
         besieged: verdict?.besieged ?? false,
         level: Number((verdict?.level ?? 0).toFixed(2)),
         ...figures.introductions,
         ...(proxy === undefined ? {} : { connections: figures.connections }),
+        points: points.map(({ relay, perSecond }) => ({ relay, introductionsPerSecond: Number(perSecond.toFixed(1)) })),
       })),
       peers: beliefs.all().map(({ head, level, why }) => ({ head, level, why })),
     }));
@@ -253,7 +264,10 @@ export const siege = definePlugin<SiegeOptions>({
         host.defer(proxy.onStream((head, circuit) => watched.get(head)?.connectionCount.seen(circuit)));
       }
       host.defer(async () => {
-        for (const { release } of tors.values()) release();
+        for (const { release, points } of tors.values()) {
+          release();
+          points.release();
+        }
         await Promise.all([...tors.values()].map(({ metrics }) => metrics.close()));
       });
       host.background(async (signal) => {

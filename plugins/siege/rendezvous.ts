@@ -1,8 +1,8 @@
 /**
  * The rendezvous that a tor's services are drawn into, as its control port shows them. An INTRODUCE2 that the service can read
  * makes one circuit HS_SERVICE_REND: LAUNCHED says not yet of which service, EXTENDED and BUILT do (REND_QUERY), and
- * CIRC_MINOR with HSSR_JOINED follows BUILT. These events do not say through which introduction point it came; CIRC_BW (bytes
- * read per origin circuit, each second) would allow rates per point, and is not used.
+ * CIRC_MINOR with HSSR_JOINED follows BUILT. These events do not say through which introduction point it came:
+ * points.ts has the rates of each point, from what its circuit reads.
  */
 import type { TorClient, TorEvent } from '../../core/engine/index.ts';
 

@@ -1,11 +1,13 @@
 /**
  * One head of this node: what came to it since the last sample, by source, and the verdict. Introductions and connections each
- * have a baseline and a detector of their own; the head is besieged when either says so, and the graver one gives the reason.
+ * have a baseline and a detector of their own; the head is besieged when either says so, and the graver one gives the reason,
+ * with the introduction points where most comes from, which decide nothing.
  */
 import { ConnectionCount } from './connections.ts';
 import { createDetectorState, observe, type DetectorSettings, type DetectorState, type Verdict } from './detector.ts';
 import { IntroductionCount } from './introductions.ts';
 import type { ServiceCounts } from './metrics.ts';
+import { concentration, type PointRate } from './points.ts';
 
 export interface HeadSettings {
   readonly introductions: DetectorSettings;
@@ -48,6 +50,8 @@ export class WatchedHead {
   readonly introductionCount = new IntroductionCount();
   readonly connectionCount: ConnectionCount;
   verdict: Verdict | undefined;
+  /** Its introduction points as of the last sample, the one with most first. */
+  points: readonly PointRate[] = [];
   /** What the others were told last. */
   told = { level: 0, atMs: -Infinity };
   readonly #settings: HeadSettings;
@@ -63,17 +67,24 @@ export class WatchedHead {
   }
 
   /** Looks at what came since the last time; undefined when no time has passed. */
-  sample(atMs: number, cpu: number | undefined, counts: ServiceCounts | undefined): Verdict | undefined {
+  sample(
+    atMs: number,
+    cpu: number | undefined,
+    counts: ServiceCounts | undefined,
+    points: readonly PointRate[] = [],
+  ): Verdict | undefined {
     const durationMs = atMs - this.#lastSampleAtMs;
     if (durationMs <= 0) return undefined;
+    this.points = points;
     this.#lastSampleAtMs = atMs;
     const { introductions, connections } = this.#settings;
     const came = this.introductionCount.take(counts);
     const byTor = this.#introductions.observe(atMs, durationMs, came, cpu, introductions);
     const { counted, circuits } = this.connectionCount.take(durationMs);
     const byProxy = this.#connections.observe(atMs, durationMs, counted, cpu, connections);
-    this.verdict =
-      byProxy.level > byTor.level ? { ...byProxy, why: `${byProxy.why}, over ${circuits} client circuits` } : byTor;
+    const graver = byProxy.level > byTor.level ? byProxy : byTor;
+    const more = graver === byProxy ? `over ${circuits} client circuits` : graver.besieged && concentration(points);
+    this.verdict = more ? { ...graver, why: `${graver.why}, ${more}` } : graver;
     return this.verdict;
   }
 

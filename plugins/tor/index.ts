@@ -11,6 +11,8 @@ import { formatEndpoint, parseEndpoint, type Endpoint } from '../../core/runtime
 import { createIdleTorClient, type IdleTorClient, type TorRuntime } from './client.ts';
 
 export { createTorClient, type TorRuntime } from './client.ts';
+export { fingerprintOf } from './event.ts';
+export { introductionCircuit, introductionCircuits, type IntroductionCircuit } from './introduction-circuits.ts';
 
 const endpoint = v.pipe(
   v.string(),

@@ -5,10 +5,12 @@
  */
 import { afterEach, expect, test } from 'vitest';
 import { createTorClient } from '../../plugins/tor/index.ts';
-import { meshContract } from '../../core/engine/index.ts';
+import { adminContract, definePlugin, meshContract, type Json } from '../../core/engine/index.ts';
 import type { Endpoint } from '../../core/runtime/index.ts';
 import type { Visit, Visitor } from '../kit/lab/visitor.ts';
 import { socksConnect } from '../kit/network/conformance/raw-socks.ts';
+import { introduce } from '../kit/network/embedded/introduction.ts';
+import { Rendezvous } from '../kit/network/embedded/rendezvous.ts';
 import { startServiceCluster, type ServiceCluster } from './service-cluster.ts';
 
 let cluster: ServiceCluster | undefined;
@@ -142,6 +144,62 @@ test(
     expect((cluster as ServiceCluster).newest()?.live).toHaveLength(4);
   },
 );
+
+test('a flood at one introduction point shows there, though nobody can read it', { timeout: 60_000 }, async () => {
+  cluster = await startServiceCluster('point', { preset: 'hydra' });
+  const { clock, network } = cluster;
+  const sections = new Map<string, () => Json>();
+  const status = definePlugin({
+    name: 'admin',
+    summary: 'Keeps what the others would tell.',
+    gives: [adminContract],
+    apply: (host) =>
+      host.give(adminContract, {
+        command: () => undefined,
+        status: (section, read) => void sections.set(section, read),
+      }),
+  });
+  // What the service cannot read makes no rendezvous: that something comes at all only the MetricsPort tells.
+  const tables = { heads: { target: await site('a') }, siege: { open_metrics_port: true } };
+  await cluster.start('a', { tables, more: [status] });
+  await cluster.published(60_000, { heads: 1 });
+  const relay = network.relays.find(({ introductions }) => introductions.size > 0);
+  const [authKey = ''] = relay?.introductions.keys() ?? [];
+  if (relay === undefined) throw new Error('no introduction point');
+  const meet = { joined: () => false, serviceGone: () => undefined };
+  const junk = {
+    authKey: Buffer.from(authKey, 'hex'),
+    encKey: new Uint8Array(32),
+    subcredential: new Uint8Array(32),
+    rendezvous: new Rendezvous(relay, meet),
+  };
+  interface Section {
+    readonly heads: readonly {
+      readonly besieged: boolean;
+      readonly points: readonly { readonly relay: string; readonly introductionsPerSecond: number }[];
+    }[];
+  }
+  const head = () => (sections.get('siege')?.() as unknown as Section).heads[0];
+  await clock.advance(70_000);
+  expect(head()?.besieged).toBe(false);
+  expect(head()?.points.length).toBeGreaterThanOrEqual(3);
+  expect(head()?.points.every(({ introductionsPerSecond }) => introductionsPerSecond === 0)).toBe(true);
+
+  for (let count = 0; count < 200; count++) {
+    expect(introduce(relay, junk)).toBe('ack');
+    await clock.advance(50);
+  }
+  expect(head()?.besieged).toBe(true);
+  const [first, ...others] = head()?.points ?? [];
+  expect(first?.relay).toBe(relay.fingerprint);
+  expect(first?.introductionsPerSecond).toBeGreaterThan(12);
+  expect(first?.introductionsPerSecond).toBeLessThan(28);
+  expect(others.every(({ introductionsPerSecond }) => introductionsPerSecond === 0)).toBe(true);
+  const [node] = cluster.nodes;
+  const record = node?.engine.service(meshContract).record('siege', node.engine.node)?.value;
+  const named = `mostly at 1 of ${others.length + 1} introduction points: $${relay.fingerprint.slice(0, 8)}… `;
+  expect(JSON.stringify(record)).toContain(named);
+});
 
 test('a MetricsPort of the node’s own is there while it runs', { timeout: 60_000 }, async () => {
   await begin('metrics', { siege: { open_metrics_port: true } });

@@ -236,6 +236,14 @@ const mistakes: readonly (readonly [what: string, check: string, plant: Plant])[
       deliver(one);
     }),
   ],
+  [
+    'a tor that does not count what comes over its introduction circuits',
+    'is told by what the circuits',
+    () =>
+      change(Circuit, 'carried', (_circuit, carried, way: never, cell: never) =>
+        cell === 'introduce2' ? undefined : carried(way, cell),
+      ),
+  ],
   ['relays that keep to no limit', 'is dropped by the relays', () => change(IntroductionBucket, 'take', () => true)],
   [
     'relays that let nothing through',

@@ -155,11 +155,15 @@ export class Bench {
     return said;
   }
 
-  /** Many visits at once, each over circuits of its own, awaited by nobody: `codes` fills as they are answered. */
+  /**
+   * Many visits at once, each over circuits of its own, awaited by nobody: `codes` fills as they are answered. Floods of one
+   * name share their circuits.
+   */
   flood(
     tor: TorInstance,
     address: OnionAddress,
     count: number,
+    name = 'flood',
   ): { readonly codes: number[]; readonly end: () => void } {
     const { socks } = tor;
     if (socks === undefined) throw new Error(`${tor.name} has no SOCKS port`);
@@ -176,7 +180,7 @@ export class Bench {
         codes.push(-1);
       }
     };
-    for (let index = 0; index < count; index++) void visit(`flood-${address}-${index}`);
+    for (let index = 0; index < count; index++) void visit(`${name}-${address}-${index}`);
     return {
       codes,
       end: () => {

@@ -6,10 +6,22 @@ import type { RawReply } from './raw-control.ts';
 import type { Cast } from './cast.ts';
 
 const points = 3;
-const visits = { unlimited: 12, limited: 30 };
+const visits = { unlimited: 12, told: 12, limited: 30 };
 const limit = { perSecond: 1, burst: 2 };
 /** Of a rendezvous that fails each side tries another, which takes longer than visits have elsewhere. */
 const patienceSeconds = 60;
+
+/** What tor counts of a cell that comes in over a circuit of its own. */
+const cellPayloadBytes = 509;
+
+/** Bytes that CIRC_BW says these circuits have read. */
+function bytesRead(events: readonly RawReply[], circuits: readonly string[]): number {
+  const told = events.flatMap(({ lines: [line = ''] }) => {
+    const [, id = '', read] = /^650 CIRC_BW ID=(\d+) READ=(\d+) WRITTEN=\d+(?: [A-Z_]+=\S+)*$/.exec(line) ?? [];
+    return circuits.includes(id) ? [Number(read)] : [];
+  });
+  return told.reduce((sum, bytes) => sum + bytes, 0);
+}
 
 /** Ids of the circuits of a purpose that have this status in one of the events. */
 function circuitsOf(events: readonly RawReply[], status: string, purpose: string): Set<string> {
@@ -60,6 +72,27 @@ export function checkFlood(cast: Cast): void {
       // Of a circuit that fails tor makes another.
       expect(made - visits.unlimited).toBeLessThanOrEqual(visits.unlimited / 4);
       expect(circuitsOf(events, 'CLOSED', 'HS_SERVICE_INTRO').size).toBe(0);
+      flood.end();
+    });
+
+    cast.check('is told by what the circuits of the introduction points read, a cell for each', async () => {
+      const status = await cast.bench.getInfo(cast.other, 'circuit-status');
+      const circuits = status
+        .split('\n')
+        .filter((line) => line.includes(' PURPOSE=HS_SERVICE_INTRO ') && line.includes(` REND_QUERY=${open}`))
+        .map((line) => line.split(' ')[0] ?? '');
+      const events = await cast.bench.listen(cast.other, 'CIRC_BW');
+      await cast.bench.expectOk(cast.client, `SETCONF SocksTimeout=${patienceSeconds}`);
+      const flood = cast.bench.flood(cast.client, open, visits.told, 'told');
+      await cast.bench.until(async () => flood.codes.length === visits.told || undefined, patienceSeconds * 1_500);
+      await cast.bench.expectOk(cast.client, `SETCONF SocksTimeout=${socksTimeoutSeconds}`);
+      expect(flood.codes).toEqual(Array.from({ length: visits.told }, () => 0));
+      // tor tells once a second; a visit that fails on its way is introduced again.
+      await cast.bench.subject.pass(2_500);
+      const read = bytesRead(events, circuits);
+      expect(read % cellPayloadBytes).toBe(0);
+      expect(read).toBeGreaterThanOrEqual(visits.told * cellPayloadBytes);
+      expect(read).toBeLessThanOrEqual(2 * visits.told * cellPayloadBytes);
       flood.end();
     });
 

@@ -6,6 +6,7 @@
  */
 import type { OnionAddress } from '../../../../core/onion/index.ts';
 import type { Random } from '../../../../core/runtime/index.ts';
+import { CircuitBandwidth, type CellName } from './circuit-bandwidth.ts';
 import type { EventBus } from './event-bus.ts';
 import { drawMs, type LatencyProfile } from './latency.ts';
 import type { SimulatedRelay } from './relay.ts';
@@ -80,12 +81,18 @@ export class Circuit {
     this.#table.purposeChanged(this, oldPurpose, oldState);
   }
 
+  /** A cell has come over it, or gone. */
+  carried(way: 'read' | 'written', cell: CellName): void {
+    if (!this.closed) this.#table.bandwidth.count(this.id, way, cell);
+  }
+
   close(reason: string, remoteReason?: string): void {
     this.#table.close(this, reason, remoteReason);
   }
 }
 
 export class CircuitTable {
+  readonly bandwidth: CircuitBandwidth;
   readonly #process: SimulatedProcess;
   readonly #random: Random;
   readonly #latency: LatencyProfile;
@@ -112,6 +119,7 @@ export class CircuitTable {
     this.#events = parts.events;
     this.#now = parts.now;
     this.#relays = parts.relays;
+    this.bandwidth = new CircuitBandwidth(parts.process, parts.events, parts.now);
     this.#process.atEnd(() => {
       // The relays see the connections break: whoever hangs on a circuit's other end hears of it.
       const open = [...this.#open.values()];
@@ -143,6 +151,10 @@ export class CircuitTable {
         this.close(circuit, 'DESTROYED', 'CONNECTFAILED');
         return;
       }
+      if (circuit.path.length > 0) {
+        circuit.carried('written', 'extend2');
+        circuit.carried('read', 'extended2');
+      }
       circuit.path.push(hop);
       circuit.status = 'EXTENDED';
       this.#tell('EXTENDED', circuit);
@@ -162,6 +174,7 @@ export class CircuitTable {
     const entry = this.#open.get(circuit.id);
     if (entry === undefined) return;
     this.#open.delete(circuit.id);
+    this.bandwidth.forget(circuit.id);
     const word = circuit.open ? 'CLOSED' : 'FAILED';
     const reasons =
       remoteReason === undefined ? ` REASON=${reason}` : ` REASON=${reason} REMOTE_REASON=${remoteReason}`;

@@ -54,6 +54,12 @@ export class EventBus {
     this.#listeners.delete(listener);
   }
 
+  /** Whether anybody listens. */
+  wanted(name: EventName): boolean {
+    for (const listener of this.#listeners) if (listener.wants(name)) return true;
+    return false;
+  }
+
   /** `format` is called only when somebody listens. It gives one or more lines, each without its CR LF. */
   emit(name: EventName, format: () => string | readonly string[]): void {
     let text: string | undefined;

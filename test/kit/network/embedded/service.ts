@@ -293,7 +293,9 @@ export class OnionService {
       admits: () => bucket?.take(clock.monotonic() / 1000) ?? true,
       deliver: (introduction) => {
         process.after(drawMs(random, network.latency.cellMs), () => {
-          if (point.circuit?.closed === false) this.#introduced(descriptor, point, introduction);
+          if (point.circuit?.closed !== false) return;
+          point.circuit.carried('read', 'introduce2');
+          this.#introduced(descriptor, point, introduction);
         });
       },
     };
@@ -315,6 +317,7 @@ export class OnionService {
             return;
           }
           point.opened = true;
+          circuit.carried('written', 'establishIntro');
           const roundTripMs = 2 * drawMs(random, network.latency.cellMs);
           process.after(roundTripMs, () => {
             if (circuit.closed || point.circuit !== circuit) return;
@@ -322,6 +325,7 @@ export class OnionService {
             if (limit !== undefined) bucket = new IntroductionBucket(limit, clock.monotonic() / 1000);
             point.relay.introductions.set(point.authKeyHex, inbox);
             point.established = true;
+            circuit.carried('read', 'introEstablished');
             circuit.changePurpose('HS_SERVICE_INTRO', 'HSSI_ESTABLISHED');
             this.#wake();
           });
