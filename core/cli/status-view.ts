@@ -1,7 +1,7 @@
 /**
  * A node's status for people. Sections are printed by their shape, so that a plugin's own section needs no code here: a table
- * of values as fields, a list of tables as rows. The ends of names say what a number is: `…At` and `at` unix seconds,
- * `…Secs`, `…Ms`.
+ * of values as fields, a list of tables as rows, lists of tables within those as rows below them. The ends of names say what a
+ * number is: `…At` and `at` unix seconds, `…Secs`, `…Ms`.
  */
 import type { Json } from '../engine/index.ts';
 import { formatTime } from '../runtime/index.ts';
@@ -52,19 +52,35 @@ export function valueOf(name: string, value: Json): string {
     .join(', ');
 }
 
+const isTables = (value: Json | undefined): value is readonly Table[] =>
+  Array.isArray(value) && value.length > 0 && value.every((one) => isTable(one as Json));
+
+/** Lists of tables within the rows come after them, with the first value of the row that they belong to. */
 function rows(output: Output, list: readonly Table[]): void {
-  const names = [...new Set(list.flatMap((row) => Object.keys(row)))];
+  const every = [...new Set(list.flatMap((row) => Object.keys(row)))];
+  const inner = every.filter((name) => list.some((row) => isTables(row[name])));
+  const names = every.filter((name) => !inner.includes(name));
   const cells = list.map((row) => names.map((name) => valueOf(name, row[name] ?? null)));
   const widths = names.map((name, at) => Math.max(labelOf(name).length, ...cells.map((row) => row[at]?.length ?? 0)));
   const line = (texts: readonly string[]): string => texts.map((text, at) => text.padEnd(widths[at] ?? 0)).join('  ');
   output.line(`  ${output.dim(line(names.map(labelOf)).trimEnd())}`);
   for (const row of cells) output.line(`  ${line(row).trimEnd()}`);
+  const [first] = names;
+  for (const name of inner) {
+    const owned = list.flatMap((row) => {
+      const of = first === undefined ? {} : { [first]: row[first] ?? null };
+      const items = row[name];
+      return isTables(items) ? items.map((one): Table => ({ ...of, ...one })) : [];
+    });
+    output.line(`  ${labelOf(name)}`);
+    rows(output, owned);
+  }
 }
 
 function section(output: Output, name: string, value: Json): void {
   output.heading(labelOf(name));
-  if (Array.isArray(value) && value.length > 0 && value.every((one) => isTable(one as Json))) {
-    rows(output, value as readonly Table[]);
+  if (isTables(value)) {
+    rows(output, value);
   } else if (isTable(value) && Object.keys(value).length > 0) {
     const plain = Object.entries(value).filter(
       ([, one]) => !(Array.isArray(one) && one.some((item) => isTable(item as Json))),

@@ -89,6 +89,28 @@ describe('chimera status', () => {
     );
   });
 
+  test('lists of tables within rows follow as rows of their own, with what they belong to', async () => {
+    const heads = [
+      { head: 'aaaa/1', level: 2, points: [{ relay: 'AB12', introductionsPerSecond: 14 }, { relay: 'CD34' }] },
+      { head: 'aaaa/2', level: 0, points: [] },
+    ];
+    await node({ status: async () => ({ siege: { heads, peers: [] } }) });
+    const { out } = await run(['status']);
+    expect(out.split('\n').slice(2)).toEqual([
+      'siege',
+      '  peers  –',
+      '  heads',
+      '  head    level',
+      '  aaaa/1  2',
+      '  aaaa/2  0',
+      '  points',
+      '  head    relay  introductions per second',
+      '  aaaa/1  AB12   14',
+      '  aaaa/1  CD34   –',
+      '',
+    ]);
+  });
+
   test('--json is what the node said', async () => {
     await node({ status: async () => status });
     expect((await run(['status', '--json'])).json()).toEqual(status);

@@ -1,7 +1,13 @@
 /** Introductions by introduction point: what is read from tor's events, and what is not. */
 import { beforeEach, describe, expect, test } from 'vitest';
 import type { OnionAddress } from '../../../core/onion/index.ts';
-import { concentration, PointRates, usualHeadSettings, WatchedHead, watchPoints } from '../../../plugins/siege/index.ts';
+import {
+  concentration,
+  PointRates,
+  usualHeadSettings,
+  WatchedHead,
+  watchPoints,
+} from '../../../plugins/siege/index.ts';
 import { introductionCircuits } from '../../../plugins/tor/index.ts';
 import { createVirtualClock, type VirtualClock } from '../../kit/sim/virtual-clock.ts';
 import { makeConsensus } from '../pipeline/support.ts';

@@ -13,7 +13,7 @@ const payloadBytes = 509;
 const relayPayloadBytes = 498;
 
 /** Relay cells, by the length of their bodies in bytes. */
-export const cellBodies = {
+const cellBodies = {
   extend2: 153,
   extended2: 66,
   establishIntro: 134,
