@@ -59,25 +59,35 @@ export function arbitraryMergeQuestion(): fc.Arbitrary<MergeQuestion> {
   );
 }
 
+/** A cluster at peace: the heads with at least one candidate in all, each with the candidates that are its own. */
+export function arbitraryCluster(): fc.Arbitrary<HeadView[]> {
+  return arbitraryCandidates().map((candidates) =>
+    [...new Set(candidates.map(({ head }) => head))].sort().map((head) => ({
+      head,
+      node: head.split('/')[0] ?? head,
+      candidates: candidates.filter((candidate) => candidate.head === head),
+      siege: 0,
+    })),
+  );
+}
+
+/** The same heads under sieges: most are calm, some at a level below or above the one at which a head counts as besieged (1). */
+export function arbitrarySieges(heads: readonly HeadView[]): fc.Arbitrary<HeadView[]> {
+  return fc
+    .array(fc.constantFrom(0, 0, 0, 0.5, 1, 4), { minLength: heads.length, maxLength: heads.length })
+    .map((levels) => heads.map((head, index) => ({ ...head, siege: levels[index] ?? 0 })));
+}
+
 /** What a rotation strategy is shown: at least one candidate, some of them live, some heads besieged. */
 export function arbitraryView(): fc.Arbitrary<View> {
-  return arbitraryCandidates().chain((candidates) => {
-    const names = [...new Set(candidates.map(({ head }) => head))].sort();
-    const sieges = fc.array(fc.constantFrom(0, 0, 0, 0.5, 1, 4), { minLength: names.length, maxLength: names.length });
-    return fc.record({
+  return arbitraryCluster().chain((heads) =>
+    fc.record({
       nowMs: fc.integer({ min: 0, max: 4_000_000_000_000 }),
-      heads: sieges.map((levels): HeadView[] =>
-        names.map((head, index) => ({
-          head,
-          node: head.split('/')[0] ?? head,
-          candidates: candidates.filter((candidate) => candidate.head === head),
-          siege: levels[index] ?? 0,
-        })),
-      ),
-      live: fc.subarray(candidates.map(({ id }) => id)),
+      heads: arbitrarySieges(heads),
+      live: fc.subarray(heads.flatMap(({ candidates }) => candidates.map(({ id }) => id))),
       epoch: fc.nat(1000),
       maximumIntroPoints: fc.integer({ min: 1, max: 20 }),
       seed: fc.constantFrom('', 'seed', 'another'),
-    });
-  });
+    }),
+  );
 }
