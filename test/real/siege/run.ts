@@ -11,6 +11,7 @@
  * Honest clients are fresh: each gives up its descriptors (NEWNYM) before a visit, which tor does at most every ten seconds;
  * so there are as many of them as keep the pace.
  */
+import type { Duplex } from 'node:stream';
 import type { TorClient } from '../../../core/engine/index.ts';
 import type { OnionAddress } from '../../../core/onion/index.ts';
 import type { CycleResult } from '../../../core/pipeline/index.ts';
@@ -158,16 +159,18 @@ export async function runSiege(options: SiegeRunOptions): Promise<SiegeRunReport
       return descriptor !== undefined && contender.isComplete(descriptor.introPoints, first.tor);
     });
 
-    const stream = await connectThroughSocks(
-      { net, clock },
-      {
-        socks: socksOf(flooderTors[0] as PrivateTor),
-        host: `${contender.aim}.onion`,
-        port: 80,
-        timeoutMs: 30_000,
-        isolation: 'download',
-      },
-    );
+    const through = { socks: socksOf(flooderTors[0] as PrivateTor), host: `${contender.aim}.onion`, port: 80 };
+    // Of three hops twice one may fail; tor tries again when it is asked again.
+    const connected = async (tries: number): Promise<Duplex> => {
+      const isolation = `download-${tries}`;
+      try {
+        return await connectThroughSocks({ net, clock }, { ...through, timeoutMs: 30_000, isolation });
+      } catch (error) {
+        if (tries === 1) throw error;
+        return connected(tries - 1);
+      }
+    };
+    const stream = await connected(3);
     stream.write('GET /slow HTTP/1.1\r\n\r\n');
     let download = '';
     const downloaded = (async () => {
