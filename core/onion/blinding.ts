@@ -12,6 +12,7 @@ import { sha3, sha512 } from './hash.ts';
 import type { MasterKey } from './keys.ts';
 import { timesBase, timesPublicPoint } from './multiply.ts';
 import type { TimePeriod } from './period.ts';
+import { remember } from './remembered.ts';
 import { clamp, fromLittleEndian, groupOrder, toLittleEndian } from './scalar.ts';
 
 /** A service's key for one time period. */
@@ -91,10 +92,5 @@ export function periodIdentity(address: OnionAddress, period: TimePeriod): Perio
   const publicKey = publicKeyOf(address);
   const blinded = blindedPublicKey(publicKey, period);
   const identity = { blindedPublicKey: blinded, subcredential: subcredential(publicKey, blinded) };
-  if (rememberedIdentities.size >= mostRemembered) {
-    const oldest = rememberedIdentities.keys().next();
-    if (oldest.done !== true) rememberedIdentities.delete(oldest.value);
-  }
-  rememberedIdentities.set(name, identity);
-  return identity;
+  return remember(rememberedIdentities, name, identity, mostRemembered);
 }

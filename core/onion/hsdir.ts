@@ -6,6 +6,7 @@ import { hash } from 'node:crypto';
 import { ascii, int8 } from './bytes.ts';
 import { sha3 } from './hash.ts';
 import type { TimePeriod } from './period.ts';
+import { remember } from './remembered.ts';
 
 /** A relay that may stand in the ring: flag HSDir, protocol HSDir=2, Ed25519 identity known. */
 export interface Relay {
@@ -71,11 +72,7 @@ export function createRingCache(): (relays: readonly Relay[], srv: Uint8Array, p
     const name = `${Buffer.from(srv).toString('latin1')}/${period.number}/${period.lengthMinutes}`;
     const known = rings.get(name);
     if (known !== undefined) return known;
-    const ring = buildRing(relays, srv, period);
-    const oldest = rings.keys().next();
-    if (rings.size >= ringsPerList && oldest.done !== true) rings.delete(oldest.value);
-    rings.set(name, ring);
-    return ring;
+    return remember(rings, name, buildRing(relays, srv, period), ringsPerList);
   };
 }
 

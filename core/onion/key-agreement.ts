@@ -6,6 +6,7 @@ import { createPrivateKey, createPublicKey, diffieHellman } from 'node:crypto';
 import type { KeyObject } from 'node:crypto';
 import { ed25519 } from '@noble/curves/ed25519.js';
 import { copyOf, encodeBase64Url, sameBytes } from './bytes.ts';
+import { remember } from './remembered.ts';
 import { fromLittleEndian, toLittleEndian } from './scalar.ts';
 
 const type = { kty: 'OKP', crv: 'X25519' } as const;
@@ -62,9 +63,7 @@ export function agree(key: KeyObject, peer: Uint8Array): Buffer | undefined {
   if (known !== undefined) return Buffer.from(known);
   const shared = agreeNow(key, peer);
   if (shared === undefined) return undefined;
-  const oldest = agreed.keys().next();
-  if (agreed.size >= mostAgreed && oldest.done !== true) agreed.delete(oldest.value);
-  agreed.set(name, Buffer.from(shared));
+  remember(agreed, name, Buffer.from(shared), mostAgreed);
   return shared;
 }
 
@@ -75,13 +74,6 @@ function montgomeryU(encKey: Uint8Array): bigint {
 /** X25519 key, as bytes in a text → its Ed25519 form. */
 const rememberedForms = new Map<string, Uint8Array>();
 const mostRemembered = 1024;
-
-function remember(name: string, form: Uint8Array): Uint8Array {
-  const oldest = rememberedForms.keys().next();
-  if (rememberedForms.size >= mostRemembered && oldest.done !== true) rememberedForms.delete(oldest.value);
-  rememberedForms.set(name, form);
-  return form;
-}
 
 /**
  * The Ed25519 form of an X25519 public key, y = (u − 1)/(u + 1) with sign bit 0; `undefined` where u = −1 has none.
@@ -94,7 +86,8 @@ export function ed25519FormOf(encKey: Uint8Array): Uint8Array | undefined {
   const u = montgomeryU(encKey);
   const denominator = field.add(u, field.ONE);
   if (field.is0(denominator)) return undefined;
-  return remember(name, toLittleEndian(field.div(field.sub(u, field.ONE), denominator)));
+  const form = toLittleEndian(field.div(field.sub(u, field.ONE), denominator));
+  return remember(rememberedForms, name, form, mostRemembered);
 }
 
 /**
@@ -110,6 +103,6 @@ export function isEd25519FormOf(certified: Uint8Array, encKey: Uint8Array): bool
   const u = montgomeryU(encKey);
   const denominator = field.add(u, field.ONE);
   const holds = !field.is0(denominator) && field.eql(field.mul(y, denominator), field.sub(u, field.ONE));
-  if (holds) remember(name, copyOf(certified));
+  if (holds) remember(rememberedForms, name, copyOf(certified), mostRemembered);
   return holds;
 }

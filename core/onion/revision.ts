@@ -11,6 +11,7 @@ import { ChimeraError } from '../errors.ts';
 import type { BlindedKey } from './blinding.ts';
 import { ascii } from './bytes.ts';
 import { sha3 } from './hash.ts';
+import { remember } from './remembered.ts';
 
 /** Every counter of tor's OPE is below this; one epoch spans as much. */
 export const opeLimit: bigint = 2n ** 34n;
@@ -56,10 +57,7 @@ export function opeEncrypt(key: Uint8Array, input: number): bigint {
   const known = rememberedSums.get(name);
   const start = known !== undefined && known.words <= whole ? known : { words: 0, sum: 0 };
   const sum = start.sum + sumOfStream(key, start.words, whole);
-  rememberedSums.delete(name);
-  rememberedSums.set(name, { words: whole, sum });
-  const oldest = rememberedSums.keys().next();
-  if (rememberedSums.size > mostRemembered && oldest.done !== true) rememberedSums.delete(oldest.value);
+  remember(rememberedSums, name, { words: whole, sum }, mostRemembered);
   return BigInt(sum + sumOfStream(key, whole, words) + words);
 }
 

@@ -5,6 +5,7 @@
 import { createPrivateKey, createPublicKey, sign, verify } from 'node:crypto';
 import type { KeyObject } from 'node:crypto';
 import { copyOf, encodeBase64Url } from './bytes.ts';
+import { remember } from './remembered.ts';
 
 const type = { kty: 'OKP', crv: 'Ed25519' } as const;
 
@@ -29,10 +30,7 @@ export function verifyingKey(publicKey: Uint8Array): KeyObject {
   const known = rememberedKeys.get(x);
   if (known !== undefined) return known;
   const key = createPublicKey({ key: { ...type, x }, format: 'jwk' });
-  const oldest = rememberedKeys.keys().next();
-  if (rememberedKeys.size >= mostRemembered && oldest.done !== true) rememberedKeys.delete(oldest.value);
-  rememberedKeys.set(x, key);
-  return key;
+  return remember(rememberedKeys, x, key, mostRemembered);
 }
 
 /** A 64-byte signature. */
@@ -55,16 +53,14 @@ export function rememberVerified(count: number): void {
 
 /** Remembers a signature as good that this process has made itself, if any are remembered. */
 export function rememberSigned(publicKey: Uint8Array, message: Uint8Array, signature: Uint8Array): void {
-  if (mostVerified > 0) remember(textOf(signature), verifyingKey(publicKey), message);
+  if (mostVerified > 0) rememberGood(textOf(signature), verifyingKey(publicKey), message);
 }
 
 const textOf = (bytes: Uint8Array): string =>
   Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('latin1');
 
-function remember(name: string, key: KeyObject, message: Uint8Array): void {
-  const oldest = verified.keys().next();
-  if (verified.size >= mostVerified && oldest.done !== true) verified.delete(oldest.value);
-  verified.set(name, { key, message: copyOf(message) });
+function rememberGood(name: string, key: KeyObject, message: Uint8Array): void {
+  remember(verified, name, { key, message: copyOf(message) }, mostVerified);
 }
 
 /** True when the 64-byte signature verifies; false for anything else, malformed keys and signatures included. */
@@ -77,7 +73,7 @@ export function verifyPlain(key: KeyObject | Uint8Array, message: Uint8Array, si
     const known = verified.get(name);
     if (known?.key === object && Buffer.compare(known.message, message) === 0) return true;
     if (!verify(null, message, object, signature)) return false;
-    remember(name, object, message);
+    rememberGood(name, object, message);
     return true;
   } catch {
     return false;

@@ -16,7 +16,7 @@ import {
 } from '../../core/engine/index.ts';
 import { rotateStages, type View } from '../../core/pipeline/index.ts';
 import type { Timer } from '../../core/runtime/index.ts';
-import { GrownHeads } from './grown-heads.ts';
+import { GrownHeads, type Wanted } from './grown-heads.ts';
 import { recallMemory, tellMemory } from './memory.ts';
 import { createHydraState, decide, type HydraSettings, type HydraState } from './rule.ts';
 
@@ -165,7 +165,7 @@ export const hydra = definePlugin<HydraOptions>({
     });
 
     /** What the publisher wants of this node. */
-    const wanted = (): { readonly asked: boolean; readonly siege: boolean } => {
+    const wanted = (): Wanted => {
       const { publisher } = election;
       const isCut = (known: HydraState | undefined): boolean =>
         [...(known?.heads.values() ?? [])].some(({ role }) => role === 'cut');

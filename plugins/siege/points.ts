@@ -6,6 +6,7 @@
  */
 import type { TorClient, TorEvent } from '../../core/engine/index.ts';
 import type { OnionAddress } from '../../core/onion/index.ts';
+import { remember } from '../../core/onion/remembered.ts';
 import type { Clock } from '../../core/runtime/index.ts';
 import { fingerprintOf, introductionCircuit, introductionCircuits, type IntroductionCircuit } from '../tor/index.ts';
 
@@ -50,8 +51,8 @@ export class PointRates {
   add({ id, relay, address }: IntroductionCircuit, nowMs: number, building: boolean): void {
     const fingerprint = fingerprintOf(relay);
     if (fingerprint === undefined || this.#points.has(id)) return;
-    this.#points.set(id, { address, relay: fingerprint, perSecond: 0, atMs: nowMs, building });
-    if (this.#points.size > mostCircuits) this.#points.delete(this.#points.keys().next().value as string);
+    const point: Point = { address, relay: fingerprint, perSecond: 0, atMs: nowMs, building };
+    remember(this.#points, id, point, mostCircuits);
   }
 
   forget(id: string): void {

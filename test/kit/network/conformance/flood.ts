@@ -60,13 +60,19 @@ export function checkFlood(cast: Cast): void {
       for (const address of [open, limited]) await cast.bench.serviceDescriptor(cast.other, address, points);
     }, cast.limitMs * 2);
 
+    /** A flood of visits that have tor's own patience, all of which are served. */
+    const served = async (count: number, name: string): Promise<ReturnType<Cast['bench']['flood']>> => {
+      await cast.bench.expectOk(cast.client, `SETCONF SocksTimeout=${patienceSeconds}`);
+      const flood = cast.bench.flood(cast.client, open, count, name);
+      await cast.bench.until(async () => flood.codes.length === count || undefined, patienceSeconds * 1_500);
+      await cast.bench.expectOk(cast.client, `SETCONF SocksTimeout=${socksTimeoutSeconds}`);
+      expect(flood.codes).toEqual(Array.from({ length: count }, () => 0));
+      return flood;
+    };
+
     cast.check('makes one rendezvous circuit each, and takes no introduction point away', async () => {
       const events = await cast.bench.listen(cast.other, 'CIRC');
-      await cast.bench.expectOk(cast.client, `SETCONF SocksTimeout=${patienceSeconds}`);
-      const flood = cast.bench.flood(cast.client, open, visits.unlimited);
-      await cast.bench.until(async () => flood.codes.length === visits.unlimited || undefined, patienceSeconds * 1_500);
-      await cast.bench.expectOk(cast.client, `SETCONF SocksTimeout=${socksTimeoutSeconds}`);
-      expect(flood.codes).toEqual(Array.from({ length: visits.unlimited }, () => 0));
+      const flood = await served(visits.unlimited, 'flood');
       const made = circuitsOf(events, 'LAUNCHED', 'HS_SERVICE_REND').size;
       expect(made).toBeGreaterThanOrEqual(visits.unlimited);
       // Of a circuit that fails tor makes another.
@@ -82,11 +88,7 @@ export function checkFlood(cast: Cast): void {
         .filter((line) => line.includes(' PURPOSE=HS_SERVICE_INTRO ') && line.includes(` REND_QUERY=${open}`))
         .map((line) => line.split(' ')[0] ?? '');
       const events = await cast.bench.listen(cast.other, 'CIRC_BW');
-      await cast.bench.expectOk(cast.client, `SETCONF SocksTimeout=${patienceSeconds}`);
-      const flood = cast.bench.flood(cast.client, open, visits.told, 'told');
-      await cast.bench.until(async () => flood.codes.length === visits.told || undefined, patienceSeconds * 1_500);
-      await cast.bench.expectOk(cast.client, `SETCONF SocksTimeout=${socksTimeoutSeconds}`);
-      expect(flood.codes).toEqual(Array.from({ length: visits.told }, () => 0));
+      const flood = await served(visits.told, 'told');
       // tor tells once a second; a visit that fails on its way is introduced again.
       await cast.bench.subject.pass(2_500);
       const read = bytesRead(events, circuits);

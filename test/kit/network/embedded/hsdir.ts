@@ -4,6 +4,7 @@
  */
 import { checkOuter, readOuter, type OuterDescriptor } from '../../../../core/onion/descriptor/outer.ts';
 import { maxDescriptorBytes } from '../../../../core/onion/index.ts';
+import { remember } from '../../../../core/onion/remembered.ts';
 import { DescriptorShelf, type Keepable } from '../rules/hsdir.ts';
 
 /** HTTP status of an upload: taken, refused, not answered as it should be. */
@@ -39,10 +40,7 @@ const mostRead = 16;
 export function outerOf(text: string): OuterDescriptor {
   const known = readLast.get(text);
   if (known !== undefined) return known;
-  const outer = readOuter(text, maxDescriptorBytes);
-  if (readLast.size >= mostRead) readLast.delete(readLast.keys().next().value as string);
-  readLast.set(text, outer);
-  return outer;
+  return remember(readLast, text, readOuter(text, maxDescriptorBytes), mostRead);
 }
 
 export class HsdirStore {

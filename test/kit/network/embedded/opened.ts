@@ -1,5 +1,6 @@
 /** Opening descriptors, for all parts of the embedded network: what one has opened the next has open, within the hour. */
 import { openDescriptor, type Descriptor, type OnionAddress, type TimePeriod } from '../../../../core/onion/index.ts';
+import { remember } from '../../../../core/onion/remembered.ts';
 
 const openedLast = new Map<string, Descriptor>();
 const mostOpened = 64;
@@ -13,7 +14,5 @@ export function openOnce(text: string, address: OnionAddress, period: TimePeriod
   const known = openedLast.get(name);
   if (known !== undefined) return known;
   const descriptor = openDescriptor(text, { address, periods: [period], now });
-  if (openedLast.size >= mostOpened) openedLast.delete(openedLast.keys().next().value as string);
-  openedLast.set(name, descriptor);
-  return descriptor;
+  return remember(openedLast, name, descriptor, mostOpened);
 }
