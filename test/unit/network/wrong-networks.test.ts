@@ -230,7 +230,7 @@ const mistakes: readonly (readonly [what: string, check: string, plant: Plant])[
   ],
   [
     'a service that makes two rendezvous of one introduction',
-    'makes one rendezvous circuit each',
+    'reads a cell for each',
     delivered((deliver, one) => {
       deliver(one);
       deliver(one);
@@ -238,7 +238,7 @@ const mistakes: readonly (readonly [what: string, check: string, plant: Plant])[
   ],
   [
     'a tor that does not count what comes over its introduction circuits',
-    'is told by what the circuits',
+    'reads a cell for each',
     () =>
       change(Circuit, 'carried', (_circuit, carried, way: never, cell: never) =>
         cell === 'introduce2' ? undefined : carried(way, cell),
