@@ -12,6 +12,8 @@ export interface SeenUpload {
   readonly revision: bigint;
   readonly epoch: number;
   readonly accepted: boolean;
+  /** The HSDir had none there: the first that it is sent, or it has forgotten what it had. */
+  readonly alone: boolean;
   /** Who sealed it, as far as it was observed. */
   readonly sealed: SealedText | undefined;
   /** Base64url of the introduction points' auth keys; undefined when the descriptor does not open. */
@@ -75,6 +77,7 @@ export function watchDirectories(world: World, onUpload: (upload: SeenUpload) =>
       const blindedKey = Buffer.from(outer.blindedKey).toString('hex');
       const period = periodOf(blindedKey);
       if (period === undefined) return status;
+      const place = `${fingerprint} ${blindedKey}`;
       const upload: SeenUpload = {
         atMs: clock.monotonic(),
         hsdir: fingerprint,
@@ -82,12 +85,13 @@ export function watchDirectories(world: World, onUpload: (upload: SeenUpload) =>
         revision: outer.revision,
         epoch: epochOfRevision(outer.revision),
         accepted: status === 200,
+        alone: !held.has(place),
         sealed: world.observations.texts.get(text),
         introPoints: open(text, period),
       };
       world.trace.line(`upload to ${fingerprint.slice(0, 8)}: revision ${outer.revision}, ${status}`);
       if (upload.accepted) {
-        held.set(`${fingerprint} ${blindedKey}`, upload);
+        held.set(place, upload);
         forgetful.delete(fingerprint);
       }
       onUpload(upload);

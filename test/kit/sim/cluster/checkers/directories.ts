@@ -93,7 +93,9 @@ export const checkDirectories: MakeChecker = ({ world, storm, broken }) => {
       const place = `${upload.hsdir} ${upload.blindedKey}`;
       const before = newest.get(place);
       if (upload.accepted) {
-        if (before !== undefined && (upload.revision <= before.revision || upload.epoch < before.epoch)) {
+        // What an HSDir has forgotten it may be sent again.
+        const again = upload.alone && upload.revision === before?.revision;
+        if (before !== undefined && !again && (upload.revision <= before.revision || upload.epoch < before.epoch)) {
           broken(
             'I3',
             `revision ${upload.revision} (epoch ${upload.epoch}) replaces ${before.revision} (epoch ${before.epoch})`,

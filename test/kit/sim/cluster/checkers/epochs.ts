@@ -1,7 +1,7 @@
 /**
  * I1: the highest epoch wins everywhere in a component, and lower ones step down. I2: a component that has been stable for 5 s
- * has at most one node that believes itself publisher. I10: and after 20 s one, if some node could publish, and none waits as
- * it should (waiting.ts).
+ * has at most one node that believes itself publisher. I10: and after 20 s one, or if there was one since then, after 5 s without
+ * it another, if some node could publish, and none waits as it should (waiting.ts).
  */
 import { components } from '../components.ts';
 import { claimOf } from '../observe.ts';
@@ -10,6 +10,8 @@ import { watchWaiting } from './waiting.ts';
 
 const stableMs = 5_000;
 const vacantMs = 20_000;
+/** A publisher whose tor hangs steps down when it notices, long after the change: from then on it is a takeover. */
+const takeoverMs = 5_000;
 
 export const checkEpochs: MakeChecker = ({ world, storm, broken }) => {
   const waiting = watchWaiting({ world });
@@ -20,6 +22,8 @@ export const checkEpochs: MakeChecker = ({ world, storm, broken }) => {
     told.add(what);
     broken(invariant, what);
   };
+  /** When each node was last seen elected. */
+  const lastElectedMs = new Map<string, number>();
   const lastEpoch = new Map<string, { readonly life: number; readonly epoch: number }>();
   /** What each node has known over all its lives, and the term that it began last. */
   const known = new Map<
@@ -50,6 +54,7 @@ export const checkEpochs: MakeChecker = ({ world, storm, broken }) => {
           once('I1', `${name} goes back from epoch ${before.epoch} to ${epoch}`);
         }
         lastEpoch.set(name, { life: lives, epoch });
+        if (daemon?.election.elected === true) lastElectedMs.set(name, world.nowMs);
         begun(name, lives, claimOf(daemon?.mesh, daemon?.engine.node ?? ''), epoch);
       }
       // A copied machine answers to the same name: which of the two is heard is not defined.
@@ -61,7 +66,9 @@ export const checkEpochs: MakeChecker = ({ world, storm, broken }) => {
         const text = (): string =>
           elected.map(({ name, daemon }) => `${name} (epoch ${daemon?.election.epoch})`).join(' and ');
         if (elected.length > 1) once('I2', `${text()} believe themselves publisher in one component`);
-        if (elected.length === 0 && world.nowMs - sinceMs > vacantMs && !nodes.some(waiting.waits)) {
+        const leftMs = Math.max(-Infinity, ...nodes.map(({ name }) => lastElectedMs.get(name) ?? -Infinity));
+        const vacant = world.nowMs - sinceMs > vacantMs && world.nowMs - leftMs > takeoverMs;
+        if (elected.length === 0 && vacant && !nodes.some(waiting.waits)) {
           const able = nodes.filter(
             ({ name, parts }) => parts.tor.running && parts.tor.run?.process.frozen === false && !hurt(name),
           );

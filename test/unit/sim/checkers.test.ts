@@ -1,0 +1,82 @@
+/** Two rules of the checkers that a swarm has shown to be too strict, and what they still see. */
+import { expect, test } from 'vitest';
+import { checkDirectories } from '../../kit/sim/cluster/checkers/directories.ts';
+import { checkEpochs } from '../../kit/sim/cluster/checkers/epochs.ts';
+import type { SeenUpload } from '../../kit/sim/cluster/directories.ts';
+import type { Storm } from '../../kit/sim/cluster/storm.ts';
+import type { World } from '../../kit/sim/cluster/world.ts';
+
+function setUp() {
+  const election = { publisher: undefined as string | undefined, epoch: 4, elected: true };
+  const daemon = { election, mesh: { record: () => undefined }, engine: { node: 'id' } };
+  const tor = { running: true, run: { process: { frozen: false } } };
+  const node = { name: 'n1', id: 'id', lives: 1, changedAtMs: 0, daemon, parts: { tor } };
+  const world = {
+    nowMs: 0,
+    bus: { whole: true },
+    nodes: [node],
+    awake: () => [node],
+    node: () => undefined,
+    observations: { owners: new Map([['point', 'id']]) },
+  };
+  const storm = { disturbances: [], disturbed: () => true };
+  const broken: string[] = [];
+  const context = {
+    world: world as unknown as World,
+    storm: storm as unknown as Storm,
+    broken: (invariant: string, what: string): void => {
+      broken.push(`${invariant}: ${what}`);
+    },
+  };
+  return { election, world, broken, context };
+}
+
+test('a publisher that steps down long after the last change is succeeded within five seconds (I10)', () => {
+  const { election, world, broken, context } = setUp();
+  const checker = checkEpochs(context);
+  const until = (endMs: number): void => {
+    for (; world.nowMs <= endMs; world.nowMs += 250) checker.sample?.();
+  };
+  until(60_000);
+  election.elected = false;
+  until(64_500);
+  election.elected = true;
+  until(80_000);
+  expect(broken).toEqual([]);
+  election.elected = false;
+  until(86_000);
+  expect(broken).toEqual([expect.stringMatching(/^I10: nobody publishes/)]);
+});
+
+test('after a change there are twenty seconds until somebody publishes (I10)', () => {
+  const { election, world, broken, context } = setUp();
+  const checker = checkEpochs(context);
+  election.elected = false;
+  for (; world.nowMs <= 20_000; world.nowMs += 250) checker.sample?.();
+  expect(broken).toEqual([]);
+  checker.sample?.();
+  expect(broken).toHaveLength(1);
+});
+
+test('an HSDir that has forgotten a descriptor may be sent it again, and no older one (I3)', () => {
+  const { broken, context } = setUp();
+  const checker = checkDirectories(context);
+  const upload = (revision: bigint, epoch: number, alone: boolean): void =>
+    checker.upload?.({
+      hsdir: 'A',
+      blindedKey: 'b',
+      atMs: 0,
+      accepted: true,
+      sealed: undefined,
+      introPoints: ['point'],
+      revision,
+      epoch,
+      alone,
+    } satisfies SeenUpload);
+  upload(7n, 2, true);
+  upload(7n, 2, true);
+  expect(broken).toEqual([]);
+  upload(7n, 2, false);
+  upload(6n, 2, true);
+  expect(broken.map((text) => text.slice(0, 3))).toEqual(['I3:', 'I3:']);
+});
