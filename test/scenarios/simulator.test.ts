@@ -7,7 +7,8 @@ import { caught, mutations, simulate, type FaultClass } from '../kit/sim/cluster
 import regressions from './simulator-seeds.json' with { type: 'json' };
 
 test('one seed gives one run, to the byte', async () => {
-  const run = () => simulate({ seed: 'twice', nodes: 3, hours: 0.06, among: ['loss', 'crash', 'pause', 'partition'] });
+  const run = () =>
+    simulate({ seed: 'twice', nodes: 3, hours: 0.06, among: ['loss', 'crash', 'pause', 'partition', 'blackout'] });
   const [first, second] = [await run(), await run()];
   expect(first.digest).toBe(second.digest);
   expect(first.trace).toEqual(second.trace);
@@ -16,7 +17,7 @@ test('one seed gives one run, to the byte', async () => {
     seed: 'another',
     nodes: 3,
     hours: 0.06,
-    among: ['loss', 'crash', 'pause', 'partition'],
+    among: ['loss', 'crash', 'pause', 'partition', 'blackout'],
   });
   expect(other.digest).not.toBe(first.digest);
 }, 60_000);
@@ -42,6 +43,8 @@ const quick = [
   'a record is believed as nobody said it',
   'a descriptor that no client can open',
   'the master key in a log',
+  'the passphrase in a log',
+  'members keep the master key for themselves',
   'the master key over the network',
   'the replay window is off',
   'a record counts without its signature',

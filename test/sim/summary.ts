@@ -47,9 +47,13 @@ export function summaryOf(done: readonly Done[], wallSeconds: number) {
   };
   const lines = [
     `${figures.seeds} seeds, ${figures.clusterHours} cluster-hours (${figures.nodeHours} node-hours) in ${figures.wallSeconds} s`,
-    `takeover: p50 ${figures.takeoverP50Ms} ms, p99 ${figures.takeoverP99Ms} ms, first descriptor p50 ${figures.publishedP50Ms} ms, p99 ${figures.publishedP99Ms} ms (${figures.takeovers})`,
+    figures.takeovers === 0
+      ? 'takeover: there was none to measure'
+      : `takeover: p50 ${figures.takeoverP50Ms} ms, p99 ${figures.takeoverP99Ms} ms, first descriptor p50 ${figures.publishedP50Ms} ms, p99 ${figures.publishedP99Ms} ms (${figures.takeovers})`,
     `false takeovers: ${figures.falseTakeovers} in ${figures.quietHours} quiet cluster-hours, of these at a loss of 10 % at most: ${figures.falseTakeoversTo10PercentLoss} in ${figures.quietHoursTo10PercentLoss}`,
-    `a dead machine's points out of the descriptor: p50 ${figures.deadHeadP50Ms} ms, p99 ${figures.deadHeadP99Ms} ms (${figures.deadHeads})`,
+    figures.deadHeads === 0
+      ? 'no machine died in quiet times'
+      : `a dead machine's points out of the descriptor: p50 ${figures.deadHeadP50Ms} ms, p99 ${figures.deadHeadP99Ms} ms (${figures.deadHeads})`,
     `a node sends ${figures.messagesPerNodeSecond} messages and ${figures.bytesPerNodeSecond} bytes a second`,
     failures.length === 0
       ? 'no invariant was broken'

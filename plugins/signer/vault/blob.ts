@@ -3,7 +3,7 @@
  * (RFC 8439) seals the 64 bytes with every other byte of the file as associated data. The salt is new each time, so the key
  * is used once and the nonce is zero. Why scrypt: docs/decisions/vault-passphrase.md.
  */
-import { createCipheriv, createDecipheriv, scrypt } from 'node:crypto';
+import { createCipheriv, createDecipheriv, createHash, scrypt, scryptSync } from 'node:crypto';
 import { ChimeraError } from '../../../core/errors.ts';
 import { decodeBase64, encodeBase64Unpadded, sameBytes } from '../../../core/onion/bytes.ts';
 import {
@@ -79,8 +79,30 @@ export function readSealedKey(bytes: Uint8Array, where = 'the sealed key'): Seal
   return { address, cost };
 }
 
-function keyOf(passphrase: Uint8Array, salt: Uint8Array, cost: number): Promise<Buffer> {
+/** By passphrase, salt and cost. */
+const derived = new Map<string, Buffer>();
+let mostDerived = 0;
+
+/**
+ * From now on the last `count` keys that this process has made of passphrases are remembered, and each is made at once instead of
+ * in a thread beside: for a simulation, whose clock does not wait for threads. None is by default.
+ */
+export function rememberDerived(count: number): void {
+  mostDerived = count;
+  if (count === 0) derived.clear();
+}
+
+function rememberedKey(passphrase: Uint8Array, salt: Uint8Array, cost: number, settings: object): Buffer {
+  const name = `${cost} ${createHash('sha256').update(salt).update(passphrase).digest('hex')}`;
+  let key = derived.get(name);
+  if (key === undefined) derived.set(name, (key = scryptSync(passphrase, salt, 32, settings)));
+  while (derived.size > mostDerived) derived.delete(derived.keys().next().value as string);
+  return Buffer.from(key);
+}
+
+async function keyOf(passphrase: Uint8Array, salt: Uint8Array, cost: number): Promise<Buffer> {
   const settings = { N: 2 ** cost, r: blockSize, p: 1, maxmem: 256 * blockSize * 2 ** cost };
+  if (mostDerived > 0) return rememberedKey(passphrase, salt, cost, settings);
   return new Promise((resolve, reject) => {
     scrypt(passphrase, salt, 32, settings, (error, key) => {
       if (error === null) resolve(key);

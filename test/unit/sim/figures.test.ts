@@ -1,5 +1,8 @@
 /** A false takeover can be counted only while nothing is wrong: those hours are what it is held against. */
 import { expect, test } from 'vitest';
+import type { Done } from '../../sim/job.ts';
+import { summaryOf } from '../../sim/summary.ts';
+import { noFaults } from '../../kit/sim/cluster/index.ts';
 import { measure } from '../../kit/sim/cluster/figures.ts';
 import type { Storm } from '../../kit/sim/cluster/storm.ts';
 import type { World } from '../../kit/sim/cluster/world.ts';
@@ -43,4 +46,22 @@ test('hours are quiet while nothing is wrong, and in a calm from 30 s after the 
   pass(10);
   expect(figures.report(1)).toMatchObject({ falseTakeovers: 1 });
   expect(quietSeconds()).toBe(130);
+});
+
+test('a summary without a takeover says so, and prints nothing undefined', () => {
+  const figures = {
+    takeoversMs: [],
+    publishedMs: [],
+    falseTakeovers: 0,
+    quietHours: 1,
+    deadHeadsMs: [],
+    messagesPerSecond: 3,
+    bytesPerSecond: 600,
+    publications: 5,
+  };
+  const run = { seed: '1', nodes: 3, hours: 1, on: [], faults: noFaults, broken: [], figures, digest: '' };
+  const done: Done = { ...run, kind: 'seed', cpuSeconds: 1 };
+  expect(summaryOf([done], 1).text).not.toContain('undefined');
+  const one: Done = { ...done, figures: { ...figures, takeoversMs: [2_700], publishedMs: [2_800] } };
+  expect(summaryOf([one], 1).text).toContain('takeover: p50 2700 ms, p99 2700 ms, first descriptor p50 2800 ms');
 });

@@ -10,6 +10,8 @@ import {
   verifyPlain,
 } from '../../../core/onion/signature.ts';
 import { open, rememberSealed, seal } from '../../../plugins/mesh/session/noise.ts';
+import { masterKeyFromSeed } from '../../../core/onion/index.ts';
+import { openMasterKey, rememberDerived, sealMasterKey } from '../../../plugins/signer/vault/blob.ts';
 import { chachaPoly } from '../../kit/sim/chacha-poly.ts';
 import { createSeededRandom } from '../../kit/sim/seeded-random.ts';
 
@@ -112,4 +114,23 @@ test('the seal of the simulation comes to the bytes of the real one', () => {
       rememberSealed(2, chachaPoly);
       expect(seal(key, counter, data, plain)).toEqual(real);
     }
+});
+
+test('a remembered key of a passphrase opens what that passphrase and salt have sealed, and nothing else', async () => {
+  const key = masterKeyFromSeed(bytes(32, 7));
+  const [right, wrong] = [Buffer.from('right'), Buffer.from('wrong')];
+  const sealed = Buffer.from(await sealMasterKey(key, right, createSeededRandom('salt'), 14));
+  rememberDerived(1);
+  try {
+    // Made at once: no thread is waited for.
+    for (let times = 0; times < 2; times++) {
+      expect((await openMasterKey(sealed, right)).expandedSecret).toEqual(key.expandedSecret);
+      await expect(openMasterKey(sealed, wrong)).rejects.toThrow('does not open');
+    }
+    const again = Buffer.from(await sealMasterKey(key, right, createSeededRandom('salt'), 14));
+    expect(again).toEqual(sealed);
+  } finally {
+    rememberDerived(0);
+  }
+  expect((await openMasterKey(sealed, right)).publicKey).toEqual(key.publicKey);
 });

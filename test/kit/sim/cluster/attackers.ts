@@ -192,7 +192,7 @@ export async function cloneOf(world: World, node: SimulatedNode): Promise<() => 
   }
   const machine = { ...node.parts.machine, name: `${node.name}-clone`, diskFull: false };
   const life = world.life(machine, `${node.name}-clone/${node.lives++}`, node.id);
-  const parts = { ...node.parts, machine, directory, tor: world.spare };
+  const parts = { ...node.parts, machine, directory, tor: world.spare, passphrase: () => undefined };
   const daemon = await makeDaemon(parts, life, world.bus, world.entries, () => undefined);
   daemon.engine.start().catch((error: unknown) => world.trace.line(`the clone does not start: ${String(error)}`));
   return () => {

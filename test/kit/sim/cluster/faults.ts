@@ -59,6 +59,9 @@ export interface FaultOptions {
   readonly cloneSecs: number;
   /** The operator tells the publisher to step down, or stops and starts a daemon in order. */
   readonly operatorEverySecs: number;
+  /** All machines lose power at once: nobody is left who has the master key in its memory. */
+  readonly blackoutEverySecs: number;
+  readonly blackoutSecs: number;
 }
 
 export const noFaults: FaultOptions = {
@@ -98,9 +101,11 @@ export const noFaults: FaultOptions = {
   cloneEverySecs: 0,
   cloneSecs: 30,
   operatorEverySecs: 0,
+  blackoutEverySecs: 0,
+  blackoutSecs: 40,
 };
 
-/** What each class sets when it is on. `x` is a number from 0 to 1 that says how hard. */
+/** What each class sets when it is on. `x` is a number from 0 to 1 that says how hard. A new one comes last: the others are drawn as before. */
 const classes = {
   loss: (x: number) => ({ lossShare: 0.2 * x }),
   duplicate: (x: number) => ({ duplicateShare: 0.2 * x }),
@@ -123,6 +128,7 @@ const classes = {
   hsdir: (x: number) => ({ hsdirEverySecs: 600 - 300 * x }),
   clone: (x: number) => ({ cloneEverySecs: 1_200 - 400 * x }),
   operator: (x: number) => ({ operatorEverySecs: 500 - 200 * x }),
+  blackout: (x: number) => ({ blackoutEverySecs: 900 - 500 * x }),
 } as const satisfies Record<string, (x: number) => Partial<FaultOptions>>;
 
 export type FaultClass = keyof typeof classes;

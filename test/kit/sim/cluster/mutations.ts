@@ -7,6 +7,8 @@ import {
   electionContract,
   masterKeyContract,
   meshContract,
+  passphraseContract,
+  peerChannelContract,
   signerContract,
   torContract,
   transportContract,
@@ -344,6 +346,36 @@ export const mutations: readonly Mutation[] = [
       },
       { needs: [masterKeyContract] },
     ),
+    faults: often,
+  },
+  {
+    name: 'the passphrase in a log',
+    breaks: ['I7'],
+    mutate: (plugins) =>
+      replaced(plugins, 'passphrase/simulated', (plugin) =>
+        withService(plugin, passphraseContract, (source, host) => ({
+          take: async () => {
+            const typed = await source.take();
+            if (typed !== undefined) host.log.debug('typed', { text: Buffer.from(typed).toString('latin1') });
+            return typed;
+          },
+        })),
+      ),
+    faults: { blackoutEverySecs: 300 },
+  },
+  {
+    name: 'members keep the master key for themselves',
+    breaks: ['I10'],
+    mutate: (plugins) =>
+      replaced(plugins, 'mesh', (plugin) =>
+        withService(plugin, peerChannelContract, (channel) =>
+          over(channel, {
+            answer: (topic, handler) => {
+              if (topic !== 'vault') channel.answer(topic, handler);
+            },
+          }),
+        ),
+      ),
     faults: often,
   },
   {

@@ -7,7 +7,9 @@ import {
   electionContract,
   meshContract,
   nodeIdentityContract,
+  passphraseContract,
   rosterContract,
+  signerContract,
   transportContract,
   type AdminCommand,
   type AnyPlugin,
@@ -20,7 +22,8 @@ import {
   type Roster,
 } from '../../../../core/engine/index.ts';
 import { adminContract } from '../../../../core/engine/index.ts';
-import type { CycleResult } from '../../../../core/pipeline/index.ts';
+import type { OnionAddress } from '../../../../core/onion/index.ts';
+import type { CycleResult, Signer } from '../../../../core/pipeline/index.ts';
 import { formatEndpoint } from '../../../../core/runtime/index.ts';
 import { plugins } from '../../../../plugins/index.ts';
 import { presets } from '../../../../presets/index.ts';
@@ -28,19 +31,25 @@ import type { EmbeddedTor } from '../../network/embedded/index.ts';
 import { endpointOf, maximumDatagram, type SimulatedBus } from './bus.ts';
 import type { Life, Machine } from './life.ts';
 import { signingWith, type Pen } from './pen.ts';
+import { replaced, withService } from './wrap.ts';
+
+/** Where the operator's sealed key lies on those machines that may be started first. */
+export const sealedKeyIn = (directory: string): string => `${directory}/master.sealed`;
 
 /** What a daemon's socket keeps while the daemon stands still. */
 const socketQueue = 256;
 
 export interface NodeParts {
   readonly machine: Machine;
+  /** As its key file has it. */
   readonly identity: NodeIdentity;
-  readonly secrets: ClusterSecrets;
   readonly tor: EmbeddedTor;
   /** `host:port` of the site that the head leads to. */
   readonly target: string;
   readonly directory: string;
-  readonly keyPath: string;
+  readonly address: OnionAddress;
+  /** What the operator answers when this node asks for the passphrase. */
+  readonly passphrase: () => Uint8Array | undefined;
   /** Of the configuration, over the preset's. */
   readonly settings: Readonly<Record<string, Readonly<Record<string, unknown>>>>;
   /** In place of the shipped ones; a test puts a mistake in here. */
@@ -56,6 +65,8 @@ export interface Daemon {
   readonly election: Election;
   readonly mesh: Mesh;
   readonly roster: Roster | undefined;
+  readonly signer: Signer;
+  readonly secrets: ClusterSecrets | undefined;
   readonly commands: ReadonlyMap<string, AdminCommand>;
   readonly pen: Pen;
   /** False until its start has resolved. */
@@ -100,15 +111,12 @@ export function busTransport(bus: SimulatedBus, life: Life, name: string): AnyPl
   });
 }
 
-function ownPlugins(parts: NodeParts, commands: Map<string, AdminCommand>, pen: Pen): AnyPlugin[] {
-  const keys = definePlugin({
-    name: 'identity/simulated',
-    summary: 'Keys from the seed.',
-    gives: [nodeIdentityContract, clusterSecretsContract],
-    apply(host) {
-      host.give(nodeIdentityContract, signingWith(pen, parts.identity));
-      host.give(clusterSecretsContract, parts.secrets);
-    },
+function ownPlugins(parts: NodeParts, commands: Map<string, AdminCommand>): AnyPlugin[] {
+  const prompt = definePlugin({
+    name: 'passphrase/simulated',
+    summary: 'Asks the operator of the simulation.',
+    gives: [passphraseContract],
+    apply: (host) => host.give(passphraseContract, { take: async () => parts.passphrase() }),
   });
   const door = definePlugin({
     name: 'admin/simulated',
@@ -120,8 +128,11 @@ function ownPlugins(parts: NodeParts, commands: Map<string, AdminCommand>, pen: 
         status: () => undefined,
       }),
   });
-  return [keys, door, parts.observer];
+  return [prompt, door, parts.observer];
 }
+
+/** Of preset cluster, what a storm has no subject for. */
+const without = ['admin', 'transport/udp', 'repair', 'proxy', 'join'];
 
 /** Makes a daemon that is not started yet. `entries`: the roster of the cluster that it belongs to. */
 export async function makeDaemon(
@@ -131,25 +142,30 @@ export async function makeDaemon(
   entries: Uint8Array | undefined,
   onResult: (result: CycleResult) => void,
 ): Promise<Daemon> {
-  const { identity, tor, settings, directory } = parts;
+  const { address, identity, tor, settings, directory } = parts;
+  const sealedKeyPath = sealedKeyIn(directory);
+  const isKeeper = (await life.runtime.store.mode(sealedKeyPath)) !== undefined;
   const value = {
     ...settings,
-    node: { id: identity.node, state_directory: directory },
-    master: { identity_key_path: parts.keyPath },
+    node: { id: 'simulated', state_directory: directory },
+    vault: { onion_address: address, ...(isKeeper ? { sealed_key_path: sealedKeyPath } : {}) },
     tor: { control: formatEndpoint(tor.control) },
     // Changes are told by events; a poll only finds what hangs, and costs much.
     heads: { target: parts.target, poll_interval_ms: 30_000, ...settings['heads'] },
     // What somebody else published last is found within the calm.
     schedule: { watch_secs: 60, ...settings['schedule'] },
-    // As preset cluster has it, less what a storm has no subject for.
-    plugins: { remove: ['heads/registry', 'admin', 'election/priority'], add: ['mesh', 'election/uptime'] },
+    plugins: { remove: without },
   };
   const loaded = { file: undefined, directory, value };
-  const resolved = await resolveConfig(loaded, { presets, plugins }, 'stable');
+  const resolved = await resolveConfig(loaded, { presets, plugins }, 'cluster');
   const commands = new Map<string, AdminCommand>();
   const pen: Pen = { honest: true };
-  const all = [...ownPlugins(parts, commands, pen), busTransport(bus, life, identity.node), ...resolved.plugins];
-  const engine = createNode({ ...resolved, plugins: parts.mutate(all, identity.node) as AnyPlugin[] }, life.runtime);
+  const shipped = replaced(resolved.plugins, 'identity', (plugin) =>
+    withService(plugin, nodeIdentityContract, (own) => signingWith(pen, own)),
+  );
+  const all = [...ownPlugins(parts, commands), busTransport(bus, life, identity.node), ...shipped];
+  const mutated = parts.mutate(all, identity.node) as AnyPlugin[];
+  const engine = createNode({ ...resolved, plugins: mutated }, life.runtime, identity.node);
   engine.onResult(onResult);
   const roster = optional(engine, rosterContract);
   if (entries !== undefined) roster?.learn(entries);
@@ -159,6 +175,8 @@ export async function makeDaemon(
     election: engine.service(electionContract),
     mesh: engine.service(meshContract),
     roster,
+    signer: engine.service(signerContract),
+    secrets: optional(engine, clusterSecretsContract),
     commands,
     pen,
     running: false,

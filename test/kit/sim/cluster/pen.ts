@@ -1,5 +1,6 @@
 /** What a member signs with: a hostile one may leave out the signatures of what it says of its heads. */
 import type { NodeIdentity } from '../../../../core/engine/index.ts';
+import { rememberSigned } from '../../../../core/onion/signature.ts';
 import { headsKind } from '../../../../plugins/mesh/heads.ts';
 import { recordLabels, signatureBytes } from '../../../../plugins/mesh/record.ts';
 
@@ -17,7 +18,17 @@ export function signingWith(pen: Pen, identity: NodeIdentity): NodeIdentity {
     return text.toString('latin1', 0, recordLabels.record.length) === recordLabels.record && text.includes(kind);
   };
   return {
-    ...identity,
-    sign: (message) => (pen.honest || !isOfHeads(message) ? identity.sign(message) : new Uint8Array(signatureBytes)),
+    node: identity.node,
+    // Not before the start.
+    get keys() {
+      return identity.keys;
+    },
+    agree: (publicKey) => identity.agree(publicKey),
+    sign: (message) => {
+      if (!pen.honest && isOfHeads(message)) return new Uint8Array(signatureBytes);
+      const signature = identity.sign(message);
+      rememberSigned(identity.keys.signing, message, signature);
+      return signature;
+    },
   };
 }

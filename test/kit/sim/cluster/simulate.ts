@@ -113,6 +113,7 @@ export async function simulate(options: SimulationOptions): Promise<SimulationRe
     await world.start(node);
     await clock.advance(index === 0 ? 3_000 : 50);
   }
+  world.operator.watch();
   sample();
   await advance(settleMs);
   while (clock.monotonic() < untilMs && !over()) {

@@ -33,7 +33,8 @@ type EventKind =
   | 'torHang'
   | 'hsdir'
   | 'clone'
-  | 'operator';
+  | 'operator'
+  | 'blackout';
 
 const kinds: readonly EventKind[] = [
   'crash',
@@ -52,6 +53,7 @@ const kinds: readonly EventKind[] = [
   'hsdir',
   'clone',
   'operator',
+  'blackout',
 ];
 /** What waits, now and then, for a publication to begin. */
 const ambushes: ReadonlySet<EventKind> = new Set(['crash', 'power', 'pause']);
@@ -270,8 +272,27 @@ export class Storm {
       }
       case 'operator': {
         void this.#operate(publisher ?? victim);
+        return;
+      }
+      case 'blackout': {
+        this.#blackout();
       }
     }
+  }
+
+  #blackout(): void {
+    const world = this.#world;
+    const dark = world.nodes.filter(({ daemon }) => daemon !== undefined);
+    for (const node of dark) {
+      world.kill(node);
+      void node.parts.tor.kill();
+    }
+    this.#for('blackout', dark, this.#secs(this.#faults.blackoutSecs), () => {
+      for (const node of dark) {
+        void node.parts.tor.restart();
+        world.clock.after(5_000 * this.#random.float(), () => void world.start(node));
+      }
+    });
   }
 
   #cut(kind: EventKind, ways: readonly (readonly [SimulatedNode, SimulatedNode])[], secs: number): void {
@@ -304,7 +325,9 @@ export class Storm {
     this.#world.trace.line(`${path} is damaged`);
     const { nowMs } = this.#world;
     this.disturbances.push({ kind: 'damage', nodes: [node.name], fromMs: nowMs, untilMs: nowMs });
-    const length = (await store.read(path))?.length ?? 0;
+    const bytes = (await store.read(path)) ?? new Uint8Array(0);
+    const { length } = bytes;
+    this.#world.operator.backUp(path, bytes);
     if (length > 0 && this.#random.float() < 0.5) store.corrupt(path);
     else store.truncate(path, Math.floor(length * this.#random.float()));
   }

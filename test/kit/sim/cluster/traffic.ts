@@ -6,6 +6,7 @@
  * once a minute that it has published and where to, and now and then a head has other introduction points.
  */
 import * as v from 'valibot';
+import { presetPlugins } from '../../../../core/config/preset.ts';
 import {
   createEngine,
   definePlugin,
@@ -25,7 +26,6 @@ import {
 import { masterKeyFromSeed } from '../../../../core/onion/index.ts';
 import { rememberVerified } from '../../../../core/onion/signature.ts';
 import { silentLog, type Random } from '../../../../core/runtime/index.ts';
-import electionPriority from '../../../../plugins/election/priority/index.ts';
 import { headsKind } from '../../../../plugins/mesh/heads.ts';
 import type { MeshNode } from '../../../../plugins/mesh/model.ts';
 import { createMeshNode } from '../../../../plugins/mesh/node.ts';
@@ -33,6 +33,7 @@ import { admitInto, foundRoster, type MemberRoster } from '../../../../plugins/m
 import { createMeshService } from '../../../../plugins/mesh/service.ts';
 import { rememberSealed } from '../../../../plugins/mesh/session/noise.ts';
 import { joinTransports } from '../../../../plugins/transport/several.ts';
+import cluster from '../../../../presets/cluster.ts';
 import { testIdentity, testSecrets } from '../identity.ts';
 import { createMemoryNet } from '../memory-net.ts';
 import { createMemoryStore } from '../memory-store.ts';
@@ -142,6 +143,9 @@ function meshPlugin(
   return { plugin, join: () => join() };
 }
 
+/** As `chimera init` sets nodes up. */
+const election = presetPlugins(cluster).find(({ name }) => name.startsWith('election/')) as AnyPlugin;
+
 async function makeNode(parts: Parts, index: number, identity: NodeIdentity, random: Random): Promise<TrafficNode> {
   const { clock, bus, net, masterKey, roster } = parts;
   const consensus = {} as never;
@@ -176,8 +180,8 @@ async function makeNode(parts: Parts, index: number, identity: NodeIdentity, ran
     runtime: life.runtime,
     node: identity.node,
     stateDirectory,
-    plugins: [own, busTransport(bus, life, identity.node), mesh, electionPriority],
-    options: new Map([['election/priority', v.parse(electionPriority.options as never, { priority: index })]]),
+    plugins: [own, busTransport(bus, life, identity.node), mesh, election],
+    options: new Map([[election.name, v.parse(election.options as never, {})]]),
   });
   return {
     id: identity.node,

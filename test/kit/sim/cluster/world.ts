@@ -3,22 +3,15 @@
  * It does what it is told (start, kill, pause, cut …) and says what is the case; who decides is storm.ts, who judges checkers/.
  */
 import type { AnyPlugin, ClusterSecret } from '../../../../core/engine/index.ts';
-import { isChimeraError } from '../../../../core/errors.ts';
-import {
-  addressOfKey,
-  encodeSecretKeyFile,
-  masterKeyFromSeed,
-  type MasterKey,
-  type OnionAddress,
-} from '../../../../core/onion/index.ts';
+import { addressOfKey, masterKeyFromSeed, type MasterKey, type OnionAddress } from '../../../../core/onion/index.ts';
 import { rememberAgreed } from '../../../../core/onion/key-agreement.ts';
 import { rememberVerified } from '../../../../core/onion/signature.ts';
 import type { CycleResult } from '../../../../core/pipeline/index.ts';
 import { formatEndpoint, type LogFields } from '../../../../core/runtime/index.ts';
 import { rememberSealed } from '../../../../plugins/mesh/session/noise.ts';
+import { rememberDerived } from '../../../../plugins/signer/vault/blob.ts';
 import { startEmbeddedNetwork, type EmbeddedNetwork, type EmbeddedTor } from '../../network/embedded/index.ts';
 import { chachaPoly } from '../chacha-poly.ts';
-import { testIdentity, testSecrets } from '../identity.ts';
 import { createMemoryNet, type MemoryNet } from '../memory-net.ts';
 import { createMemoryStore, type MemoryStore } from '../memory-store.ts';
 import { createSeededRandom, type SeededRandom } from '../seeded-random.ts';
@@ -28,6 +21,7 @@ import type { FaultOptions } from './faults.ts';
 import { Life, type Machine } from './life.ts';
 import { makeDaemon, type Daemon, type NodeParts } from './node.ts';
 import { createObserver, type Observations } from './observe.ts';
+import { Operator } from './operator.ts';
 import { Trace } from './trace.ts';
 
 export interface SimulatedNode {
@@ -56,6 +50,7 @@ const startLimitMs = 60_000;
 const rememberedSignatures = 4_096;
 const rememberedSeals = 4_096;
 const rememberedAgreements = 256;
+const rememberedPassphrases = 8;
 /** Tor's own day, and clients that keep what they fetched: the public network's rules. */
 const votingSeconds = 3_600;
 
@@ -70,7 +65,9 @@ export class World {
   readonly nodes: SimulatedNode[] = [];
   readonly master: MasterKey;
   readonly address: OnionAddress;
-  readonly clusterSecret: ClusterSecret;
+  readonly operator: Operator;
+  /** What the machines are set up with. */
+  clusterSecret!: ClusterSecret;
   network!: EmbeddedNetwork;
   /** A client's tor, and one that a cloned machine takes. */
   client!: EmbeddedTor;
@@ -89,6 +86,7 @@ export class World {
     rememberVerified(rememberedSignatures);
     rememberSealed(rememberedSeals, chachaPoly);
     rememberAgreed(rememberedAgreements);
+    rememberDerived(rememberedPassphrases);
     this.random = createSeededRandom(options.seed);
     // Anywhere in Tor's day.
     this.clock = createVirtualClock(Date.UTC(2026, 0, 1, this.random.int(24), 17));
@@ -98,7 +96,7 @@ export class World {
     this.bus = new SimulatedBus(this.clock, this.random.fork('bus'), options.faults);
     this.master = masterKeyFromSeed(this.random.bytes(32));
     this.address = addressOfKey(this.master.publicKey);
-    this.clusterSecret = { generation: 1, secret: this.random.bytes(32) };
+    this.operator = new Operator(this, this.random.fork('operator'));
     this.observations = { texts: new Map(), owners: new Map(), unsigned: new Set(), onSending: () => undefined };
   }
 
@@ -122,9 +120,7 @@ export class World {
     this.spare = await clock.runFor(this.network.addTor({ name: 'spare' }), startLimitMs);
     this.client = await clock.runFor(this.network.addTor({ name: 'client', socks: true }), startLimitMs);
     await clock.runFor(this.network.ready(), 3 * votingSeconds * 1_000);
-    const keys = encodeSecretKeyFile(this.master);
-    await store.makeDirectory('/operator');
-    await store.write('/operator/key', keys);
+    this.clusterSecret = await this.operator.found();
     for (const [index, name] of names.entries()) await this.#addNode(name, tors[index] as EmbeddedTor);
   }
 
@@ -141,15 +137,16 @@ export class World {
       // Says its name as often as it is asked.
       stream.on('data', (chunk: Buffer) => stream.write(`${name}\n`.repeat(chunk.length)));
     });
-    const identity = testIdentity(own.fork('identity'));
+    const directory = `/machines/${name}`;
+    const identity = await this.operator.setUp(directory, own.fork('identity'), [this.clusterSecret]);
     const parts: NodeParts = {
       machine,
       identity,
-      secrets: testSecrets(this.clusterSecret),
       tor,
       target: formatEndpoint(site.endpoint),
-      directory: `/machines/${name}`,
-      keyPath: '/operator/key',
+      directory,
+      address: this.address,
+      passphrase: () => this.operator.answer(),
       settings: this.#options.settings ?? {},
       mutate: this.#options.mutate ?? ((plugins: readonly AnyPlugin[]) => plugins),
       observer: createObserver(this.observations, () => this.nowMs, identity.node),
@@ -186,7 +183,9 @@ export class World {
     this.#starting.add(node);
     const life = this.life(node.parts.machine, `${node.name}/${node.lives++}`, node.id);
     this.trace.line(`${node.name} starts`);
-    const daemon = await makeDaemon(node.parts, life, this.bus, this.#entries, (result) => {
+    // Who has kept the roster needs none.
+    const kept = (await this.store.mode(`${node.parts.directory}/roster`)) !== undefined;
+    const daemon = await makeDaemon(node.parts, life, this.bus, kept ? undefined : this.#entries, (result) => {
       this.trace.line(`${node.name} cycle: ${result.outcome}, ${result.why}`);
       this.onResult(node, result);
     });
@@ -208,7 +207,7 @@ export class World {
       if (node.daemon !== daemon) return;
       daemon.life.kill();
       node.daemon = undefined;
-      await this.#repair(node, error);
+      await this.operator.repair(node, error);
     }
   }
 
@@ -220,16 +219,6 @@ export class World {
       if (!admitted.has(id)) roster.admit(parts.identity.keys, [endpointOf(id)]);
     }
     this.#entries = roster.entries();
-  }
-
-  /** What the errors' remedies tell the operator to do. */
-  async #repair(node: SimulatedNode, error: unknown): Promise<void> {
-    const path = isChimeraError(error) ? /(\/machines\/[^\s:]+)/.exec(error.message)?.[1] : undefined;
-    if (path !== undefined) {
-      this.trace.line(`the operator removes ${path}`);
-      await this.store.remove(path);
-    }
-    this.clock.after(5_000, () => void this.start(node));
   }
 
   /** The daemon is killed: nothing of it happens any more. */
@@ -266,5 +255,6 @@ export class World {
     rememberVerified(0);
     rememberSealed(0);
     rememberAgreed(0);
+    rememberDerived(0);
   }
 }

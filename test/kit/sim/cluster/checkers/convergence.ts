@@ -1,5 +1,5 @@
 /**
- * I10: some time after the last fault one node publishes, all know it, the highest epoch is everywhere, and the HSDirs that
+ * I10: some time after the last fault one node publishes, all know it and have the master key, the highest epoch is everywhere, and the HSDirs that
  * clients ask have a descriptor of that epoch with every node's introduction points. I12: also when the transport was gone for all.
  */
 import type { CycleResult } from '../../../../../core/pipeline/index.ts';
@@ -25,6 +25,8 @@ export function checkConvergence({ world, storm, broken }: CheckerContext, { hel
       outages = after;
       const asleep = world.nodes.filter(({ daemon }) => daemon?.running !== true).map(({ name }) => name);
       if (asleep.length > 0) broken(invariant, `${asleep.join(' ')} did not come back`);
+      const locked = world.nodes.filter(({ daemon }) => daemon?.signer.ready !== true).map(({ name }) => name);
+      if (locked.length > 0) broken(invariant, `${locked.join(' ')} have no master key after the calm`);
       const elected = world.nodes.filter(({ daemon }) => daemon?.election.elected);
       const [one, ...more] = elected;
       if (one === undefined || more.length > 0) {

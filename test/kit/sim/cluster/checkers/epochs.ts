@@ -1,10 +1,12 @@
 /**
  * I1: the highest epoch wins everywhere in a component, and lower ones step down. I2: a component that has been stable for 5 s
  * has at most one node that believes itself publisher. I10: and after 20 s one, or if there was one since then, after 5 s without
- * it another, if some node could publish, and none waits as it should (waiting.ts).
+ * it another, if some node could publish, and none waits as it should (waiting.ts); and who hears a member that has the master
+ * key has it after a minute.
  */
 import { components } from '../components.ts';
 import { claimOf } from '../observe.ts';
+import type { SimulatedNode } from '../world.ts';
 import type { MakeChecker } from './checker.ts';
 import { watchWaiting } from './waiting.ts';
 
@@ -12,6 +14,8 @@ const stableMs = 5_000;
 const vacantMs = 20_000;
 /** A publisher whose tor hangs steps down when it notices, long after the change: from then on it is a takeover. */
 const takeoverMs = 5_000;
+/** A few rounds of asking, of which some are lost. */
+const lockedMs = 60_000;
 
 export const checkEpochs: MakeChecker = ({ world, storm, broken }) => {
   const waiting = watchWaiting({ world });
@@ -39,6 +43,14 @@ export const checkEpochs: MakeChecker = ({ world, storm, broken }) => {
       once('I1', `${name} begins epoch ${claim}, and knew of epoch ${before.highest} before`);
     }
     known.set(name, { life, highest: Math.max(epoch, before?.highest ?? -1), claim: claim ?? before?.claim });
+  };
+  /** Who can hear somebody that has the key has it itself after a while. */
+  const locked = (nodes: readonly SimulatedNode[], sinceMs: number): void => {
+    if (world.nowMs - sinceMs <= lockedMs || !nodes.some(({ daemon }) => daemon?.signer.ready)) return;
+    for (const { name, daemon } of nodes) {
+      if (daemon?.signer.ready === false)
+        once('I10', `${name} has no master key after ${lockedMs / 1_000} s among members that have it`);
+    }
   };
   /** Something is wrong with the node itself, or was just now. */
   const hurt = (name: string): boolean =>
@@ -70,13 +82,18 @@ export const checkEpochs: MakeChecker = ({ world, storm, broken }) => {
         const vacant = world.nowMs - sinceMs > vacantMs && world.nowMs - leftMs > takeoverMs;
         if (elected.length === 0 && vacant && !nodes.some(waiting.waits)) {
           const able = nodes.filter(
-            ({ name, parts }) => parts.tor.running && parts.tor.run?.process.frozen === false && !hurt(name),
+            ({ name, parts, daemon }) =>
+              parts.tor.running &&
+              parts.tor.run?.process.frozen === false &&
+              daemon?.signer.ready === true &&
+              !hurt(name),
           );
           if (able.length > 0) {
             const names = able.map(({ name }) => name).join(' ');
             once('I10', `nobody publishes, and ${names} could for ${vacantMs / 1_000} s`);
           }
         }
+        locked(nodes, sinceMs);
         const highest = Math.max(...nodes.map(({ daemon }) => daemon?.election.epoch ?? 0));
         const lower = elected.filter(({ daemon }) => (daemon?.election.epoch ?? 0) < highest);
         if (lower.length > 0) once('I1', `${text()} publish, and epoch ${highest} is known in their component`);

@@ -1,4 +1,6 @@
 /** I7: no secret stands in a log, in clear on a disk, or goes over the network. */
+import type { ClusterSecret } from '../../../../../core/engine/index.ts';
+import { ascii } from '../../../../../core/onion/bytes.ts';
 import { redacted } from '../../../../../core/runtime/index.ts';
 import type { MakeChecker } from './checker.ts';
 
@@ -6,23 +8,40 @@ const scanEveryMs = 600_000;
 /** Datagrams are searched together, at each sample and whenever there are so many bytes of them. */
 const gathered = 65_536;
 
-/** The forms in which 32 bytes may be seen. */
-function forms(secret: Uint8Array): {
+interface Secret {
+  readonly name: string;
   readonly texts: readonly string[];
   readonly bytes: Buffer;
   readonly hex: Buffer;
-} {
+  /** Files that are there to hold it, for their node alone. */
+  readonly home: RegExp | undefined;
+}
+
+/** The forms in which secret bytes may be seen. */
+function secretOf(name: string, secret: Uint8Array, home?: RegExp): Secret {
   const bytes = Buffer.from(secret);
   const base64 = bytes.toString('base64').replace(/=+$/, '');
   const hex = Buffer.from(bytes.toString('hex'), 'latin1');
-  return { hex, texts: [bytes.toString('hex'), base64, bytes.toString('base64url'), String([...secret])], bytes };
+  const texts = [bytes.toString('hex'), base64, bytes.toString('base64url'), String([...secret])];
+  return { name, hex, texts, bytes, home };
 }
 
 export const checkSecrets: MakeChecker = ({ world, broken }) => {
+  const { expandedSecret } = world.master;
+  const passphrase = secretOf('the passphrase', ascii(world.operator.passphrase));
   const secrets = [
-    { name: 'the master key', ...forms(world.master.expandedSecret.slice(0, 32)) },
-    { name: 'the cluster’s secret', ...forms(world.clusterSecret.secret) },
+    secretOf('the master key', expandedSecret.slice(0, 32)),
+    secretOf('the master key’s second half', expandedSecret.slice(32)),
+    { ...passphrase, texts: [...passphrase.texts, world.operator.passphrase] },
   ];
+  const generations = new Set<string>();
+  const learn = ({ generation, secret }: ClusterSecret): void => {
+    const name = Buffer.from(secret).toString('hex');
+    if (generations.has(name)) return;
+    generations.add(name);
+    secrets.push(secretOf(`the cluster’s secret, generation ${generation}`, secret, /\/cluster_secrets$/));
+  };
+  learn(world.clusterSecret);
   const told = new Set<string>();
   const once = (what: string): void => {
     if (told.has(what)) return;
@@ -32,10 +51,9 @@ export const checkSecrets: MakeChecker = ({ world, broken }) => {
   let scannedAtMs = 0;
   const scanDisks = async (): Promise<void> => {
     for (const path of world.store.files()) {
-      // The operator's key file, and what a tor keeps of its own services.
-      if (path.startsWith('/operator/') || path.startsWith('/tor/')) continue;
       const bytes = Buffer.from((await world.store.read(path)) ?? []);
-      for (const { name, texts, bytes: raw } of secrets) {
+      for (const { name, texts, bytes: raw, home } of secrets) {
+        if (home?.test(path) === true) continue;
         if (bytes.includes(raw) || texts.some((text) => bytes.includes(text))) once(`${name} lies in clear in ${path}`);
       }
     }
@@ -50,6 +68,11 @@ export const checkSecrets: MakeChecker = ({ world, broken }) => {
     length = 0;
   };
   return {
+    daemon: (_node, { secrets: own }) => {
+      own?.onChange(() => {
+        for (const secret of own.current()) learn(secret);
+      });
+    },
     sent: ({ bytes }) => {
       if (length + bytes.length > gathered) searchWire();
       wire.set(bytes, length);
