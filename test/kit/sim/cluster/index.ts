@@ -4,7 +4,7 @@ export { drawFaults, faultClasses, noFaults } from './faults.ts';
 export type { FaultClass, FaultOptions } from './faults.ts';
 export type { Figures } from './figures.ts';
 export { caught, mutations } from './mutations.ts';
-export type { Mutation } from './mutations.ts';
+export type { Mutation } from './mutation.ts';
 export { simulate } from './simulate.ts';
 export type { SimulationOptions, SimulationReport } from './simulate.ts';
 export type { TraceLine } from './trace.ts';

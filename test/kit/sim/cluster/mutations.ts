@@ -3,16 +3,11 @@
  * simulation only. A checker that lets one pass checks nothing.
  */
 import {
-  definePlugin,
   electionContract,
-  masterKeyContract,
   meshContract,
-  passphraseContract,
-  peerChannelContract,
   signerContract,
   torContract,
   transportContract,
-  type AnyPlugin,
   type ClusterRecord,
   type Mesh,
 } from '../../../../core/engine/index.ts';
@@ -22,37 +17,16 @@ import { electionPlugin, type ElectionOrder } from '../../../../plugins/election
 import { Book, parseJson } from '../../../../plugins/mesh/book.ts';
 import { ReplayWindow } from '../../../../plugins/mesh/session/window.ts';
 import type { Broken } from './checkers/index.ts';
-import { noFaults, type FaultOptions } from './faults.ts';
+import { noFaults } from './faults.ts';
+import { secretMutations } from './mutations-secrets.ts';
+import { beside, often, type Mutation } from './mutation.ts';
 import { simulate } from './simulate.ts';
 import { over, replaced, withHost, withService } from './wrap.ts';
 
-export interface Mutation {
-  readonly name: string;
-  /** What must notice it, one of these. */
-  readonly breaks: readonly string[];
-  readonly mutate?: (plugins: readonly AnyPlugin[], node: string) => readonly AnyPlugin[];
-  readonly settings?: Readonly<Record<string, Readonly<Record<string, unknown>>>>;
-  /** Puts the mistake into a part of the mesh that no plugin could replace; gives what takes it out again. */
-  readonly install?: () => () => void;
-  /** What brings it to light. */
-  readonly faults: Partial<FaultOptions>;
-  readonly nodes?: number;
-}
-
 const election = 'election/uptime';
-const often = { crashEverySecs: 60, crashSecs: 20 } as const;
-
 /** A mesh that knows these records. */
 const recalling = (mesh: Mesh, records: Mesh['records']): Mesh =>
   over(mesh, { records, record: (kind, node) => records(kind).find((record) => record.node === node) });
-
-/** A plugin of its own beside the others. */
-const beside =
-  (apply: AnyPlugin['apply'], contracts: Pick<AnyPlugin, 'needs'> = {}) =>
-  (plugins: readonly AnyPlugin[]): readonly AnyPlugin[] => [
-    ...plugins,
-    definePlugin({ name: 'mistake', summary: 'A mistake.', ...contracts, apply }),
-  ];
 
 /** Each node thinks that it comes first itself. */
 const selfish = (node: string): ElectionOrder<null> => ({
@@ -68,9 +42,8 @@ function patched<T extends object>(prototype: T, methods: Partial<T>): () => voi
   return () => void Object.defineProperties(prototype, before);
 }
 
-const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex');
-
 export const mutations: readonly Mutation[] = [
+  ...secretMutations,
   {
     name: 'a publisher that stood still sends what it had begun',
     breaks: ['I3'],
@@ -319,77 +292,6 @@ export const mutations: readonly Mutation[] = [
       });
     },
     faults: { hostileMemberEverySecs: 60 },
-  },
-  {
-    name: 'the master key in a log',
-    breaks: ['I7'],
-    mutate: beside(
-      (host) => {
-        const keys = host.need(masterKeyContract);
-        host.hooks.settled.tap('mistake', () =>
-          host.log.debug('published', { with: hex(keys.secretKeyFile().slice(32, 64)) }),
-        );
-      },
-      { needs: [masterKeyContract] },
-    ),
-    faults: often,
-  },
-  {
-    name: 'the master key in clear on the disk',
-    breaks: ['I7'],
-    mutate: beside(
-      (host) => {
-        const keys = host.need(masterKeyContract);
-        host.hooks.settled.tapPromise('mistake', async () => {
-          await host.runtime.store.write(`${host.stateDirectory}/backup`, keys.secretKeyFile());
-        });
-      },
-      { needs: [masterKeyContract] },
-    ),
-    faults: often,
-  },
-  {
-    name: 'the passphrase in a log',
-    breaks: ['I7'],
-    mutate: (plugins) =>
-      replaced(plugins, 'passphrase/simulated', (plugin) =>
-        withService(plugin, passphraseContract, (source, host) => ({
-          take: async () => {
-            const typed = await source.take();
-            if (typed !== undefined) host.log.debug('typed', { text: Buffer.from(typed).toString('latin1') });
-            return typed;
-          },
-        })),
-      ),
-    faults: { blackoutEverySecs: 300 },
-  },
-  {
-    name: 'members keep the master key for themselves',
-    breaks: ['I10'],
-    mutate: (plugins) =>
-      replaced(plugins, 'mesh', (plugin) =>
-        withService(plugin, peerChannelContract, (channel) =>
-          over(channel, {
-            answer: (topic, handler) => {
-              if (topic !== 'vault') channel.answer(topic, handler);
-            },
-          }),
-        ),
-      ),
-    faults: often,
-  },
-  {
-    name: 'the master key over the network',
-    breaks: ['I7'],
-    mutate: beside(
-      (host) => {
-        const keys = host.need(masterKeyContract);
-        const transport = host.need(transportContract);
-        host.hooks.settled.tap('mistake', () => transport.send('memory:stranger', keys.secretKeyFile()));
-      },
-      { needs: [masterKeyContract, transportContract] },
-    ),
-    faults: often,
   },
   {
     name: 'a publication ends the streams of clients',
