@@ -12,6 +12,8 @@ export interface BudgetOptions {
 export interface Budget {
   /** True when one may be done now; counts it as done. */
   take(nowMs: number): boolean;
+  /** True when the hour's bound is reached: until one of them is an hour old, none may be done. */
+  spent(nowMs: number): boolean;
   /** It has helped: the next one waits no longer than the first. The bound of the hour stays. */
   reset(): void;
 }
@@ -22,10 +24,14 @@ export function createBudget({ random, minimumMs, maximumMs, perHour }: BudgetOp
   let recent: number[] = [];
   let inARow = 0;
   let notBeforeMs = -Infinity;
+  const spent = (nowMs: number): boolean => {
+    recent = recent.filter((at) => nowMs - at < hourMs);
+    return recent.length >= perHour;
+  };
   return {
+    spent,
     take: (nowMs) => {
-      recent = recent.filter((at) => nowMs - at < hourMs);
-      if (nowMs < notBeforeMs || recent.length >= perHour) return false;
+      if (spent(nowMs) || nowMs < notBeforeMs) return false;
       recent.push(nowMs);
       notBeforeMs = nowMs + jittered(random, Math.min(maximumMs, minimumMs * 2 ** Math.min(inARow++, 20)), 0.25);
       return true;

@@ -131,6 +131,7 @@ export const repair = definePlugin<v.InferOutput<typeof options>>({
           clock,
           processes,
           budget: budget(),
+          perHour: settings.per_hour,
           journal,
         }),
       );

@@ -35,6 +35,8 @@ export interface TorWatchOptions {
   readonly clock: Clock;
   readonly processes: Processes;
   readonly budget: Budget;
+  /** The budget's bound, for people. */
+  readonly perHour: number;
   readonly journal: Journal;
 }
 
@@ -115,14 +117,19 @@ export function watchTor(options: TorWatchOptions): TorWatch {
       downSinceMs ??= now;
       const cause = diagnoseTor(client, now - downSinceMs, options);
       if (cause === undefined) return;
-      if (command !== undefined && cause.kind !== 'tor-refuses') {
-        if (budget.take(now)) await restart(cause, command, signal);
+      const mayRestart = command !== undefined && cause.kind !== 'tor-refuses';
+      if (mayRestart && budget.take(now)) {
+        told = '';
+        await restart(cause, command, signal);
         return;
       }
+      // Between two restarts there is nothing to say; that there are no more is said.
+      if (mayRestart && !budget.spent(now)) return;
       if (told === cause.kind) return;
       told = cause.kind;
-      const why = command === undefined ? 'nothing is configured to restart it' : 'a restart would not help';
-      journal.add(cause, { kind: 'none' }, why);
+      const often = `restarted ${options.perHour} times within an hour, no more for now`;
+      const never = command === undefined ? 'nothing is configured to restart it' : 'a restart would not help';
+      journal.add(cause, { kind: 'none' }, mayRestart ? often : never);
     },
   };
 }

@@ -104,6 +104,9 @@ describe('a tor', () => {
     await s.clock.advance(10_000);
     expect(s.commands).toEqual([expect.stringMatching(/^\d+ s systemctl restart tor@default\.service$/) as string]);
     await s.clock.advance(3_500_000);
+    const [last] = (await s.journal()).slice(-1);
+    expect(last).toMatchObject({ action: 'none', outcome: 'restarted 4 times within an hour, no more for now' });
+    expect(await s.journal()).toHaveLength(5);
     const at = s.commands.map((line) => Number.parseInt(line, 10));
     expect(at).toHaveLength(4);
     const waits = at.slice(1).map((time, index) => time - (at[index] ?? 0));
