@@ -18,6 +18,7 @@ import { rotateStages, type View } from '../../core/pipeline/index.ts';
 import type { Timer } from '../../core/runtime/index.ts';
 import { GrownHeads, type Wanted } from './grown-heads.ts';
 import { recallMemory, tellMemory } from './memory.ts';
+import { GrowRequests } from './requests.ts';
 import { createHydraState, decide, type HydraSettings, type HydraState } from './rule.ts';
 
 export { recallMemory, tellMemory } from './memory.ts';
@@ -94,6 +95,7 @@ export const hydra = definePlugin<HydraOptions>({
     let yieldedIn: number | undefined;
     /** Nodes that this one, as publisher, asks to grow. */
     let asked: readonly string[] = [];
+    const requests = new GrowRequests();
     const grown = new GrownHeads(settings.shrink_secs * 1_000);
     host.give(shedContract, { heads: () => shed });
 
@@ -118,10 +120,13 @@ export const hydra = definePlugin<HydraOptions>({
         if (epoch === undefined || (other !== undefined && other.epoch > epoch)) {
           const word = other === undefined ? undefined : heard.get(other.node);
           state = recallMemory(word?.value, word?.atMs ?? nowMs, nowMs) ?? createHydraState();
+          requests.clear();
         }
         epoch = view.epoch;
         told = '';
       }
+      const { resting, news: barren } = requests.look(view.heads, nowMs);
+      for (const node of barren) host.log.warn('a node was asked for another head and has grown none', { node });
       const published = new Set(view.live);
       const decision = decide(
         view.heads.map(({ head, node, siege, candidates }) => ({
@@ -135,12 +140,14 @@ export const hydra = definePlugin<HydraOptions>({
         nowMs,
         rule,
         () => random.float(),
+        resting,
       );
       ({ state, shed, live } = decision);
       if (decision.alarm !== undefined && alarm === undefined)
         host.log.error('the siege is beyond the budget', { why: decision.alarm });
       ({ alarm } = decision);
       asked = decision.grow;
+      requests.ask(asked, view.heads, nowMs);
       const news = JSON.stringify([
         asked,
         [...state.heads].map(([head, { role }]) => [head, role]),
@@ -150,10 +157,9 @@ export const hydra = definePlugin<HydraOptions>({
       told = news;
       yieldIfBesieged(view);
       timer?.cancel();
-      if (decision.nextMs !== undefined) {
-        timer = clock.after(decision.nextMs, () =>
-          host.signal('peerChanged', { node: host.node, why: 'hydra looks again' }),
-        );
+      const nextMs = Math.min(decision.nextMs ?? Infinity, requests.nextMs(nowMs) ?? Infinity);
+      if (Number.isFinite(nextMs)) {
+        timer = clock.after(nextMs, () => host.signal('peerChanged', { node: host.node, why: 'hydra looks again' }));
       }
       const chosen = new Set(live);
       return {

@@ -80,13 +80,17 @@ export function createHydraState(): HydraState {
   return { heads: new Map(), gone: new Map(), replacements: [] };
 }
 
-/** `chance` gives 0 ≤ x < 1: ages differ, so that nobody can tell when a head gives way. */
+/**
+ * `chance` gives 0 ≤ x < 1: ages differ, so that nobody can tell when a head gives way. `resting`: nodes that were asked to grow
+ * and have not, which are not asked now.
+ */
 export function decide(
   seen: readonly SeenHead[],
   before: HydraState,
   nowMs: number,
   settings: HydraSettings,
   chance: () => number,
+  resting: ReadonlySet<string> = new Set(),
 ): Decision {
   const fresh = before.heads.size === 0;
   const views = new Map([...seen].sort((a, b) => (a.head < b.head ? -1 : 1)).map((view) => [view.head, view]));
@@ -221,8 +225,8 @@ export function decide(
   ].filter((ms) => Number.isFinite(ms));
   const busy = new Map<string, number>();
   for (const { node, siege } of views.values()) busy.set(node, (busy.get(node) ?? 0) + siege);
-  const grow =
-    lacking || short ? [...busy].sort((a, b) => a[1] - b[1] || (a[0] < b[0] ? -1 : 1)).map(([node]) => node) : [];
+  const calmest = [...busy].sort((a, b) => a[1] - b[1] || (a[0] < b[0] ? -1 : 1)).map(([node]) => node);
+  const grow = lacking || short ? calmest.filter((node) => !resting.has(node)) : [];
   const live = inRole('live').map(({ head }) => head);
   return {
     state: { heads, gone, replacements },

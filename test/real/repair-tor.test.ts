@@ -1,0 +1,121 @@
+/**
+ * A real tor that dies or hangs under a running node is started again by the plugin `repair`, by a command of the operator's;
+ * what it does and why is written down, and an hour has a bound.
+ */
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { startPrivateNetwork, type PrivateNetwork, type PrivateTor } from '../kit/network/private/index.ts';
+import { buildCommand, type LogLine } from '../scenarios/newcomer/command.ts';
+import {
+  makeMaster,
+  published,
+  runNode,
+  runtime,
+  stopped,
+  tablesFor,
+  type Workplace,
+} from '../scenarios/newcomer/world.ts';
+import { describeReal } from './require.ts';
+
+/** As short as they may be; the waits themselves are shown in virtual time, by test/unit/plugins/repair.test.ts. */
+const soon = { check_interval_ms: 500, gone_after_ms: 1_000, hangs_after_ms: 1_000, backoff_min_ms: 100 };
+const perHour = 2;
+
+describeReal('a real tor that is repaired', ['tor'], () => {
+  const world = {} as { -readonly [Part in keyof Workplace]: Workplace[Part] };
+  let network: PrivateNetwork;
+  let tor: PrivateTor;
+  let pidFile: string;
+  let script: string;
+  const pid = (): number => Number(readFileSync(pidFile, 'utf8'));
+
+  beforeAll(async () => {
+    world.directory = mkdtempSync(join(tmpdir(), 'chimera-repair-'));
+    world.command = buildCommand();
+    network = await startPrivateNetwork(runtime);
+    await network.ready();
+    tor = await network.addTor({ name: 'head' });
+    await tor.bootstrapped();
+    const home = join(tor.dataDirectory, '..');
+    pidFile = join(home, 'pid');
+    script = join(home, 'restart-tor');
+    writeFileSync(pidFile, String(tor.pid));
+    // What an operator would write: ends the old one, however it is, and starts tor as it was.
+    writeFileSync(
+      script,
+      `#!/bin/sh
+kill -KILL "$(cat ${pidFile})" 2>/dev/null
+while kill -0 "$(cat ${pidFile})" 2>/dev/null; do sleep 0.1; done
+exec tor --defaults-torrc /dev/null -f ${home}/torrc --RunAsDaemon 1 --PidFile ${pidFile}
+`,
+      { mode: 0o755 },
+    );
+  });
+
+  afterAll(async () => {
+    await world.command.remove();
+    try {
+      process.kill(pid(), 'SIGKILL');
+    } catch {
+      // It is gone already.
+    }
+    await network?.stop();
+    rmSync(world.directory, { recursive: true });
+  });
+
+  test('killed, then hanging: started again, its head live again; the third time is beyond the bound', async () => {
+    const repair = { ...soon, per_hour: perHour, tors: [{ command: [script] }] };
+    const state = mkdtempSync(join(world.directory, 'state-'));
+    const tables = { node: { state_directory: state }, repair, tor: { command_timeout_ms: 1_500 } };
+    const node = runNode(world, {
+      ...tablesFor(tor.control, makeMaster(world), tables),
+      plugins: { add: ['repair'] },
+    });
+    /** The next line that fits, of those that come after the `seen` first. */
+    const next = (seen: number, fits: (line: LogLine) => boolean): Promise<LogLine> =>
+      node.line((line) => node.lines().indexOf(line) >= seen && fits(line));
+    const restarted = ({ action }: LogLine): boolean => action === 'restart-tor';
+    const firstPublished = await node.line(published);
+    expect(firstPublished).toMatchObject({ heads: ['node/1'] });
+
+    const first = pid();
+    await tor.kill('SIGKILL');
+    const gone = await node.line(restarted);
+    expect(gone).toMatchObject({
+      message: expect.stringMatching(/^repair: tor \S+ is gone for \d+ s$/),
+      outcome: 'done',
+    });
+    const afterDeath = node.lines().length;
+    expect(await next(afterDeath, published)).toMatchObject({ heads: ['node/1'] });
+    const second = pid();
+    expect(second).not.toBe(first);
+
+    process.kill(second, 'SIGSTOP');
+    const hung = await next(afterDeath, restarted);
+    expect(hung).toMatchObject({
+      message: expect.stringMatching(/^repair: tor \S+ has not answered for \d+ s$/),
+      outcome: 'done',
+    });
+    const afterHang = node.lines().length;
+    expect(await next(afterHang, published)).toMatchObject({ heads: ['node/1'] });
+    const third = pid();
+    expect(third).not.toBe(second);
+
+    process.kill(third, 'SIGKILL');
+    const refused = await next(afterHang, ({ message }) => message.startsWith('repair: '));
+    expect(refused).toMatchObject({
+      action: 'none',
+      outcome: `restarted ${perHour} times within an hour, no more for now`,
+    });
+    expect(await stopped(node)).toMatchObject({ code: 0 });
+    expect(pid()).toBe(third);
+    const journal = readFileSync(`${state}/repair.log`, 'utf8').trim().split('\n');
+    expect(journal.map((line) => JSON.parse(line) as unknown)).toMatchObject([
+      { action: 'restart-tor', outcome: 'done', cause: { kind: 'tor-gone' } },
+      { action: 'restart-tor', outcome: 'done', cause: { kind: 'tor-hangs' } },
+      { action: 'none', cause: { kind: 'tor-gone' } },
+    ]);
+  });
+});
