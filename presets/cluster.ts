@@ -1,9 +1,8 @@
 /**
  * cluster: as stable, on several machines: nodes with keys of their own, a mesh over UDP, a master key that lies on no disk
- * in clear. Who is up longest publishes: nobody has to give nodes priorities, and one that keeps failing is asked last.
+ * in clear.
  */
 import { definePreset } from '../core/config/preset.ts';
-import electionUptime from '../plugins/election/uptime/index.ts';
 import identity from '../plugins/identity/index.ts';
 import join from '../plugins/join/index.ts';
 import mesh from '../plugins/mesh/index.ts';
@@ -18,6 +17,6 @@ export default definePreset({
   name: 'cluster',
   summary: 'As stable, on several machines, any of which may fail: what `chimera init` and `chimera join` set up.',
   from: stable,
-  without: ['heads/registry', 'signer/file', 'election/priority'],
-  plugins: [electionUptime, identity, udp, mesh, signerVault, revocation, repair, proxy, join],
+  without: ['heads/registry', 'signer/file'],
+  plugins: [identity, udp, mesh, signerVault, revocation, repair, proxy, join],
 });

@@ -12,7 +12,7 @@ export default definePreset({
   name: 'roulette',
   summary: 'As hydra, with panic mode: while it is on, other heads and another publisher every ten minutes.',
   from: hydra,
-  without: ['election/priority'],
+  without: ['election/uptime'],
   plugins: [electionTimeHash, roulettePlugin(rouletteStrategy)],
   defaults: {
     election: { rotate: 'panic' },

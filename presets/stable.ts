@@ -1,10 +1,11 @@
 /**
  * stable: all healthy heads are live, one elected node publishes, and the descriptor changes only when the heads do.
- * Alone it is a service on one machine; with a transport and the mesh it is a cluster.
+ * Alone it is a service on one machine; with a transport and the mesh it is a cluster. Who is up longest publishes: nobody has to
+ * give nodes priorities, and one that keeps failing is asked last.
  */
 import { definePreset } from '../core/config/preset.ts';
 import admin from '../plugins/admin/index.ts';
-import electionPriority from '../plugins/election/priority/index.ts';
+import electionUptime from '../plugins/election/uptime/index.ts';
 import headsDisposable from '../plugins/heads/disposable/index.ts';
 import headsRegistry from '../plugins/heads/registry/index.ts';
 import mergeFairShare from '../plugins/merge/fair-share/index.ts';
@@ -26,7 +27,7 @@ export default definePreset({
     signerFile,
     headsRegistry,
     headsDisposable,
-    electionPriority,
+    electionUptime,
     strategyPlugin(stable),
     mergeFairShare,
     publish,

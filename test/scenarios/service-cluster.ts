@@ -150,7 +150,6 @@ export async function startServiceCluster(
       master: { identity_key_path: '/service/key' },
       tor: { control: formatEndpoint(tor.control) },
       heads: { target: '127.0.0.1:8080' },
-      election: { priority: 10 * (name.charCodeAt(0) - 96) },
       plugins: { remove: ['heads/registry'], add: ['mesh', ...add] },
       ...tables,
     };

@@ -206,9 +206,6 @@ class Lab {
     const has = (name: string): boolean =>
       chosen !== undefined && presetPlugins(chosen).some((plugin) => plugin.name === name);
     return {
-      ...(has('election/priority')
-        ? { election: { ...settings.election, priority: 10 * (this.nodes.length + 1) } }
-        : {}),
       ...(has('hydra') ? { hydra: { spares: 0, ...settings.hydra } } : {}),
       ...(panic === undefined ? {} : panicTables(panic.turnMs, this.nodes.length === 0 ? this.adminSocket : undefined)),
     };

@@ -124,8 +124,8 @@ export async function startCluster(runtime: Runtime, options: ClusterOptions): P
         tor: { control: formatEndpoint(tor.control) },
         heads: { target: `unix:${sitePath}`, keep_on_exit: false },
         plugins: {
-          add: ['identity', 'transport/wireguard', 'transport/redis', 'mesh', 'election/uptime'],
-          remove: ['heads/registry', 'election/priority'],
+          add: ['identity', 'transport/wireguard', 'transport/redis', 'mesh'],
+          remove: ['heads/registry'],
         },
         wireguard: {
           interface: `wg${process.pid % 1_000_000}${name}`,

@@ -84,7 +84,6 @@ async function chimera(preset: 'hydra' | 'stable', options: ContenderOptions): P
       master: { identity_key_path: keyPath },
       tor: { control: formatEndpoint((tors.get(name) as PrivateTor).control) },
       heads: { target: formatEndpoint(site.endpoint) },
-      election: { priority: 10 * (names.indexOf(name) + 1) },
       plugins: { remove: ['heads/registry'], add: ['mesh'] },
       ...(preset === 'hydra' ? { ghost: { siege_grace_secs: graceSecs, allow_short_grace: true } } : {}),
     };

@@ -30,8 +30,8 @@ export interface Running {
   lines(): LogLine[];
   /** Resolves once its standard output has this text; rejects when the process ends without. */
   said(text: string): Promise<void>;
-  /** Resolves at the first line that fits, of all that were and will be; rejects when the process ends without one. */
-  line(fits: (line: LogLine) => boolean): Promise<LogLine>;
+  /** Resolves at the first line that fits, of all that were (but for the first `after`) and will be; rejects when the process ends without one. */
+  line(fits: (line: LogLine) => boolean, after?: number): Promise<LogLine>;
   kill(signal: NodeJS.Signals): void;
   /** Goes away as the reader of its standard error, as `| head` does. */
   stopReading(): void;
@@ -144,7 +144,7 @@ export function buildCommand(): Command {
       err: () => err,
       lines,
       said: async (text) => void (await until(() => out.includes(text) || undefined, `saying ${text}`)),
-      line: (fits) => until(() => lines().find(fits), 'that line'),
+      line: (fits, after = 0) => until(() => lines().slice(after).find(fits), 'that line'),
       kill: (signal) => void child.kill(signal),
       stopReading: () => void child.stderr.destroy(),
     };
