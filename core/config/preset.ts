@@ -24,6 +24,15 @@ export function presetPlugins(preset: Preset): AnyPlugin[] {
   return [...inherited.filter(({ name }) => !without.has(name)), ...preset.plugins];
 }
 
+/** Plugins with `plugins.add` and `plugins.remove` done: what is added takes the place of what has its name, and comes last. */
+export function switchPlugins<Named extends { readonly name: string }>(
+  own: readonly Named[],
+  { add, remove }: { readonly add: readonly Named[]; readonly remove: readonly string[] },
+): Named[] {
+  const replaced = new Set([...remove, ...add.map(({ name }) => name)]);
+  return [...own.filter(({ name }) => !replaced.has(name)), ...add];
+}
+
 /** The defaults of a preset over those of its ancestors. */
 export function presetDefaults(preset: Preset): Record<string, Record<string, unknown>> {
   const merged: Record<string, Record<string, unknown>> = preset.from === undefined ? {} : presetDefaults(preset.from);

@@ -6,7 +6,7 @@ import type { AnyPlugin } from '../engine/index.ts';
 import { ChimeraError } from '../errors.ts';
 import { checkConfig, nearest } from './check.ts';
 import { importComplaint, type LoadedConfig } from './load.ts';
-import { presetDefaults, presetPlugins, type Preset } from './preset.ts';
+import { presetDefaults, presetPlugins, switchPlugins, type Preset } from './preset.ts';
 import { coreSections, type CoreConfig } from './schema.ts';
 
 export interface ResolvedConfig {
@@ -105,8 +105,7 @@ export async function resolveConfig(
     plugins = [...plugins.filter(({ name }) => !name.startsWith('strategy/')), ownStrategy];
   }
   const added = await Promise.all(add.map((path) => importPlugin(path, loaded.directory, shipped)));
-  const replaced = new Set([...remove, ...added.map(({ name }) => name)]);
-  plugins = [...plugins.filter(({ name }) => !replaced.has(name)), ...added];
+  plugins = switchPlugins(plugins, { add: added, remove });
 
   const sections: Record<string, v.GenericSchema> = {};
   const owners = new Map<string, AnyPlugin>();

@@ -16,6 +16,7 @@ import {
 import { parseEndpoint, type Endpoint } from '../../core/runtime/index.ts';
 import { createBudget, type Budget } from './budget.ts';
 import { describeCause, type Action, type Cause } from './cause.ts';
+import { restartCommand } from './command.ts';
 import { watchHeads } from './heads.ts';
 import { createJournal } from './journal.ts';
 import { decidePublication, initialPublications } from './publications.ts';
@@ -117,14 +118,14 @@ export const repair = definePlugin<v.InferOutput<typeof options>>({
       const ways = new Map(
         settings.tors.map(({ control, unit, command }) => [
           control === undefined ? primary : tors.connect({ control }),
-          unit === undefined ? command : ['systemctl', 'restart', unit],
+          restartCommand(unit, command),
         ]),
       );
       if (!ways.has(primary)) ways.set(primary, undefined);
       const watched = [...ways].map(([its, command]) =>
         watchTor({
           client: its,
-          command: command as readonly [string, ...string[]] | undefined,
+          command,
           goneAfterMs: settings.gone_after_ms,
           hangsAfterMs: settings.hangs_after_ms,
           restartLimitMs: settings.restart_timeout_ms,

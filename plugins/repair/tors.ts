@@ -4,10 +4,11 @@
  *   ready ─ lost, or does not answer ─► down ─ for long ─► restart ─ not back ─► wait, twice as long each time ─► restart …
  */
 import type { TorClient } from '../../core/engine/index.ts';
-import { ChimeraError, isChimeraError, messageOf, type ErrorCode } from '../../core/errors.ts';
-import { withDeadline, type Clock, type Processes } from '../../core/runtime/index.ts';
+import { isChimeraError, messageOf, type ErrorCode } from '../../core/errors.ts';
+import type { Clock, Processes } from '../../core/runtime/index.ts';
 import type { Budget } from './budget.ts';
 import type { Cause } from './cause.ts';
+import { runCommand, type CommandLine } from './command.ts';
 import type { Journal } from './journal.ts';
 
 /** A restart does not let this node in. */
@@ -28,7 +29,7 @@ export interface TorWatch {
 export interface TorWatchOptions {
   readonly client: TorClient;
   /** Restarts it: a command and its arguments, without a shell. Nothing is done without it. */
-  readonly command: readonly [string, ...string[]] | undefined;
+  readonly command: CommandLine | undefined;
   readonly goneAfterMs: number;
   readonly hangsAfterMs: number;
   readonly restartLimitMs: number;
@@ -57,31 +58,6 @@ function diagnoseTor(
   return downMs >= limits.goneAfterMs ? { kind: 'tor-gone', tor, forMs: downMs } : undefined;
 }
 
-/** Runs a command to its end. Rejects with REPAIR_COMMAND when it fails or takes too long. */
-async function runCommand(
-  { processes, clock }: Pick<TorWatchOptions, 'processes' | 'clock'>,
-  [command, ...args]: readonly [string, ...string[]],
-  limitMs: number,
-  signal: AbortSignal,
-): Promise<void> {
-  const failed = (why: string): ChimeraError =>
-    // Without its arguments: what is in them is the operator's, and this goes to the log, the journal and the status.
-    new ChimeraError('REPAIR_COMMAND', `${command}: ${why}`, {
-      remedy: 'let the user that runs Chimera do this (a rule of polkit or sudo), and try it by hand',
-    });
-  const child = await processes.start(command, args).catch((error: unknown) => {
-    throw failed(messageOf(error));
-  });
-  try {
-    const late = (): Error => failed(`it was not done within ${Math.round(limitMs / 1_000)} s`);
-    const { code, signal: killed } = await withDeadline(clock, limitMs, late, () => child.ended, signal);
-    if (code !== 0) throw failed(`it ended with ${killed ?? code}: ${child.output().trim().slice(-300)}`);
-  } catch (error) {
-    child.kill('SIGKILL');
-    throw error;
-  }
-}
-
 export function watchTor(options: TorWatchOptions): TorWatch {
   const { client, command, clock, budget, journal, restartLimitMs } = options;
   let downSinceMs: number | undefined;
@@ -89,13 +65,14 @@ export function watchTor(options: TorWatchOptions): TorWatch {
   /** Why nothing is done, as it was told; empty while the tor is well. */
   let told = '';
 
-  const restart = async (cause: Cause, how: readonly [string, ...string[]], signal: AbortSignal): Promise<void> => {
+  const restart = async (cause: Cause, how: CommandLine, signal: AbortSignal): Promise<void> => {
     const action = { kind: 'restart-tor', tor: client.name } as const;
     try {
       await runCommand(options, how, restartLimitMs, signal);
       journal.add(cause, action, 'done');
     } catch (error) {
-      if (!signal.aborted) journal.add(cause, action, messageOf(error));
+      const code = isChimeraError(error) ? `${error.code}: ` : '';
+      if (!signal.aborted) journal.add(cause, action, `${code}${messageOf(error)}`);
     }
     // It has its time to come up again.
     downSinceMs = clock.monotonic();

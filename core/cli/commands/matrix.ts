@@ -6,7 +6,14 @@ import { loadStrategy } from '../../../plugins/strategy/index.ts';
 import { presets } from '../../../presets/index.ts';
 import { strategies } from '../../../strategies/index.ts';
 import { rouletteStrategy } from '../../../strategies/roulette.ts';
-import { checkConfig, loadConfig, presetDefaults, presetPlugins, type Preset } from '../../config/index.ts';
+import {
+  checkConfig,
+  loadConfig,
+  presetDefaults,
+  presetPlugins,
+  switchPlugins,
+  type Preset,
+} from '../../config/index.ts';
 import { ChimeraError, messageOf } from '../../errors.ts';
 import { project, type RotationStrategy } from '../../pipeline/index.ts';
 import { derivedRandom } from '../../runtime/index.ts';
@@ -67,9 +74,9 @@ const withNote = (strategy: RotationStrategy, of: string): Shown => {
 /** The plugins of a preset with what the configuration adds and removes, by name. */
 function pluginNames(preset: Preset, switches: Table): string[] {
   const listOf = (value: unknown): string[] => (Array.isArray(value) ? value.map(String) : []);
-  const removed = new Set(listOf(switches.remove));
-  return [...presetPlugins(preset).map(({ name }) => name), ...listOf(switches.add)].filter(
-    (name) => !removed.has(name),
+  const add = listOf(switches.add).map((name) => ({ name }));
+  return switchPlugins<{ readonly name: string }>(presetPlugins(preset), { add, remove: listOf(switches.remove) }).map(
+    ({ name }) => name,
   );
 }
 

@@ -44,6 +44,16 @@ export interface WireguardRuntime extends CommandRuntime {
   readonly log: Log;
 }
 
+/** Tells of items when they are other ones than last time, and any. */
+function whenNew<Item>(tell: (items: readonly Item[]) => void): (items: readonly Item[]) => void {
+  let before = '';
+  return (items) => {
+    const now = JSON.stringify(items);
+    if (now !== before && items.length > 0) tell(items);
+    before = now;
+  };
+}
+
 export function createWireguardTransport(runtime: WireguardRuntime, options: WireguardOptions): OpenTransport {
   const { clock, net, log } = runtime;
   const { node, cluster, directory } = options;
@@ -59,8 +69,13 @@ export function createWireguardTransport(runtime: WireguardRuntime, options: Wir
   let present: ReadonlyMap<string, TunnelPeer> = new Map();
   let byKey: ReadonlyMap<string, TunnelPeer> = new Map();
   let byAddress: ReadonlyMap<string, TunnelPeer> = new Map();
-  let refusedBefore = '';
-  let keylessBefore = '';
+  const tellRefused = whenNew((refused) => log.error('nodes are refused as peers of the tunnel', { refused }));
+  const tellKeyless = whenNew((keyless) =>
+    log.info('members have told no WireGuard key, and are not reached through the tunnel', {
+      members: keyless.length,
+      nodes: keyless.slice(0, 10),
+    }),
+  );
   let applying = false;
   let retry: Timer | undefined;
 
@@ -105,17 +120,8 @@ export function createWireguardTransport(runtime: WireguardRuntime, options: Wir
     known = admitted;
     if (key === undefined || closed) return;
     const { peers, refused, keyless } = planPeers(admitted, { node, key: key.publicKey, cluster }, wanted);
-    const told = JSON.stringify(refused);
-    if (told !== refusedBefore && refused.length > 0)
-      log.error('nodes are refused as peers of the tunnel', { refused });
-    refusedBefore = told;
-    const silent = keyless.join(' ');
-    if (silent !== keylessBefore && keyless.length > 0)
-      log.info('members have told no WireGuard key, and are not reached through the tunnel', {
-        members: keyless.length,
-        nodes: keyless.slice(0, 10),
-      });
-    keylessBefore = silent;
+    tellRefused(refused);
+    tellKeyless(keyless);
     want(peers);
   };
 

@@ -108,6 +108,9 @@ describe('chimera matrix', () => {
     const file = join(directory, 'c.toml');
     await writeFile(file, 'preset = "roulette"\n[roulette]\nlive_heads = 2\nevery_secs = 3600');
     expect((await chimera('--config', file, '--json')).json()).toMatchObject({ strategy: 'roulette', points: [6, 6] });
+    await writeFile(file, 'preset = "roulette"\n[plugins]\nadd = ["roulette"]\nremove = ["roulette"]');
+    // As for the node: what is added is there, whatever it takes the place of.
+    expect((await chimera('--config', file, '--json')).json()).toMatchObject({ strategy: 'roulette' });
     await writeFile(file, 'preset = "roulette"\n[roulette]\nevery_secs = 5');
     expect((await chimera('--config', file)).err).toContain('error CONFIG_INVALID:');
   });

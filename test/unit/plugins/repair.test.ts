@@ -168,19 +168,21 @@ describe('a tor', () => {
     failing.end = { code: 4, signal: null };
     failing.lose();
     await failing.clock.advance(25_000);
-    expect(await failing.journal()).toMatchObject([{ outcome: 'restart: it ended with 4: Access denied' }]);
+    expect(await failing.journal()).toMatchObject([
+      { outcome: 'REPAIR_COMMAND: restart: it ended with 4: Access denied' },
+    ]);
     await failing.stop();
     const hanging = await stage({ tors: [{ command: ['restart'] }], restart_timeout_ms: 5_000 });
     hanging.end = undefined;
     hanging.lose();
     await hanging.clock.advance(25_000);
     expect(hanging.killed).toHaveLength(1);
-    expect(await hanging.journal()).toMatchObject([{ outcome: 'restart: it was not done within 5 s' }]);
+    expect(await hanging.journal()).toMatchObject([{ outcome: 'REPAIR_COMMAND: restart: it was not done within 5 s' }]);
     await hanging.stop();
     const missing = await stage({ tors: [{ command: ['missing'] }] });
     missing.lose();
     await missing.clock.advance(25_000);
-    expect(await missing.journal()).toMatchObject([{ outcome: 'missing: spawn missing ENOENT' }]);
+    expect(await missing.journal()).toMatchObject([{ outcome: 'REPAIR_COMMAND: missing: spawn missing ENOENT' }]);
     await missing.stop();
   });
 
