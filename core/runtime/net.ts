@@ -3,7 +3,13 @@ import { chmod, unlink } from 'node:fs/promises';
 import { createServer, connect as connectSocket, type Socket } from 'node:net';
 import { networkInterfaces } from 'node:os';
 import type { Duplex } from 'node:stream';
-import { bindUdpSocket, type DatagramListener, type DatagramSocket, type InternetEndpoint } from './datagrams.ts';
+import {
+  bindUdpSocket,
+  type DatagramListener,
+  type DatagramOptions,
+  type DatagramSocket,
+  type InternetEndpoint,
+} from './datagrams.ts';
 
 /** Where a stream socket listens: TCP, or a unix socket's path. */
 export type Endpoint = { readonly host: string; readonly port: number } | { readonly path: string };
@@ -20,7 +26,7 @@ export interface Net {
   /** Listens; a unix socket is made with mode 0600. */
   listen(endpoint: Endpoint, accept: (stream: Duplex) => void): Promise<Listener>;
   /** Opens a UDP socket at an IP address of this machine (`0.0.0.0` and `::` for all of a family); port 0 for any port. */
-  bindUdp(local: InternetEndpoint, receive: DatagramListener): Promise<DatagramSocket>;
+  bindUdp(local: InternetEndpoint, receive: DatagramListener, options?: DatagramOptions): Promise<DatagramSocket>;
   /** This machine's own IP addresses by which others may reach it, IPv4 first; loopback and link-local ones are left out. */
   addresses(): readonly string[];
 }

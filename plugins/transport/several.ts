@@ -40,6 +40,10 @@ export function joinTransports(transports: readonly Transport[]): Transports {
     admit: (peers) => {
       for (const transport of transports) transport.admit?.(peers);
     },
+    expect: (endpoint) => {
+      const scheme = schemeOf(endpoint);
+      transports.find((transport) => schemeOf(transport.endpoint) === scheme)?.expect?.(endpoint);
+    },
     hints: (node) => transports.flatMap((transport) => transport.hints?.(node) ?? []),
   };
 }

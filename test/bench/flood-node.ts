@@ -48,6 +48,7 @@ const mesh = createMeshNode({
       transport.send(to, bytes);
     },
     onMessage: (hear) => transport.onMessage(hear),
+    expect: (endpoint) => transport.expect?.(endpoint),
   },
   identity: members.identity(name),
   secrets: members.secrets(),

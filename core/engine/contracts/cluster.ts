@@ -33,6 +33,12 @@ export interface Transport {
   admit?(peers: readonly AdmittedNode[]): void;
   /** Endpoints, of any transport, at which a member was lately seen. Nobody vouches for them: to be tried when none that is known answers. */
   hints?(node: string): readonly string[];
+  /**
+   * A hint that a member is expected to send from this endpoint: it is asked for a session there, or has proven by one that it is
+   * there. A transport that can keeps what comes from there apart from the rest, so that a flood of others does not push it out.
+   * Called for members alone, and often; throws nothing.
+   */
+  expect?(endpoint: string): void;
 }
 /** A node may have several; an endpoint's scheme says which it is for. docs/decisions/several-transports.md */
 export const transportContract = severalContract<Transport>('transport');

@@ -248,6 +248,7 @@ export class Sessions {
     this.#pendingByIndex.set(index, node);
     const waitMs = Math.min(longestRetryMs, firstRetryMs * 2 ** peer.tries++);
     peer.retry = this.#options.clock.after(jittered(random, waitMs, 0.2), () => this.#initiate(node, peer));
+    transport.expect?.(endpoint);
     transport.send(endpoint, datagram);
   }
 
@@ -265,6 +266,9 @@ export class Sessions {
     const { node, session } = found;
     const peer = this.#peers.get(node) as Peer;
     peer.openedAtMs = this.#now();
+    const confirmed = peer.next?.session === session;
+    // It is elsewhere now, or has proven that it is where it asked from.
+    if (confirmed || (!known && session.endpoint === from)) this.#options.transport.expect?.(from);
     if (peer.next?.session === session) {
       const { answeredAtMs } = peer.next;
       peer.next = undefined;

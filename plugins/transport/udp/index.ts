@@ -25,6 +25,7 @@ import {
 } from '../common.ts';
 
 export const udpScheme = 'udp';
+const defaultPeerSockets = 64;
 const wildcards = new Set(['0.0.0.0', '::']);
 
 export interface UdpOptions {
@@ -32,6 +33,8 @@ export interface UdpOptions {
   readonly bind: readonly InternetEndpoint[];
   /** What the peers are told, when it is not an address of this machine: behind NAT. */
   readonly advertise?: InternetEndpoint | undefined;
+  /** How many members at most have a receive buffer of their own, at each address in `bind`; 0: none, and the ports are not shared. */
+  readonly peerSockets?: number;
 }
 
 export function createUdpTransport(
@@ -42,6 +45,8 @@ export function createUdpTransport(
   const listeners = createListeners(log, datagramBytes);
   const sockets: DatagramSocket[] = [];
   let endpoint = '';
+  const targetOf = (to: string): InternetEndpoint | undefined =>
+    to.startsWith(`${udpScheme}:`) ? readInternetEndpoint(to.slice(udpScheme.length + 1)) : undefined;
 
   /** Where the peers reach this node. */
   const ownEndpoint = (): InternetEndpoint => {
@@ -64,14 +69,19 @@ export function createUdpTransport(
       maximumBytes: datagramBytes,
       send: (to, bytes) => {
         refuseTooLarge(bytes, datagramBytes);
-        const target = to.startsWith(`${udpScheme}:`)
-          ? readInternetEndpoint(to.slice(udpScheme.length + 1))
-          : undefined;
+        const target = targetOf(to);
         if (target === undefined || bytes.length === 0) return;
         const family = ipFamily(target.host);
         sockets.find((socket) => ipFamily(socket.endpoint.host) === family)?.send(target, bytes);
       },
       onMessage: listeners.onMessage,
+      expect: (from) => {
+        const sender = targetOf(from);
+        if (sender === undefined) return;
+        const family = ipFamily(sender.host);
+        // Which of several addresses of this machine it sends to is not known.
+        for (const socket of sockets) if (ipFamily(socket.endpoint.host) === family) socket.expect?.(sender);
+      },
     },
 
     open: async () => {
@@ -82,7 +92,7 @@ export function createUdpTransport(
             if (from.host.includes('%')) return;
             listeners.tell(endpointText(udpScheme, from), bytes);
           };
-          sockets.push(await net.bindUdp(local, hear));
+          sockets.push(await net.bindUdp(local, hear, { expectedSenders: options.peerSockets ?? defaultPeerSockets }));
         } catch (error) {
           const { code } = error as { code?: string };
           if (wildcards.has(local.host) && code === 'EAFNOSUPPORT' && options.bind.length > 1) {
@@ -131,6 +141,7 @@ const options = v.strictObject({
     '[::]:7411',
   ]),
   advertise: v.optional(reachable),
+  peer_sockets: v.optional(v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(512)), defaultPeerSockets),
 });
 
 export const udp = definePlugin<v.InferOutput<typeof options>>({
@@ -139,10 +150,10 @@ export const udp = definePlugin<v.InferOutput<typeof options>>({
   gives: [transportContract],
   section: 'udp',
   options,
-  apply(host, { bind, advertise }) {
+  apply(host, { bind, advertise, peer_sockets }) {
     const { transport, open, close } = createUdpTransport(
       { net: host.runtime.net, log: host.log },
-      { bind, advertise },
+      { bind, advertise, peerSockets: peer_sockets },
     );
     host.give(transportContract, transport);
     host.hooks.start.tapPromise('transport/udp', async () => {
