@@ -266,9 +266,8 @@ export class Sessions {
     const { node, session } = found;
     const peer = this.#peers.get(node) as Peer;
     peer.openedAtMs = this.#now();
-    const confirmed = peer.next?.session === session;
-    // It is elsewhere now, or has proven that it is where it asked from.
-    if (confirmed || (!known && session.endpoint === from)) this.#options.transport.expect?.(from);
+    // It is elsewhere now.
+    if (!known && session.endpoint === from) this.#options.transport.expect?.(from);
     if (peer.next?.session === session) {
       const { answeredAtMs } = peer.next;
       peer.next = undefined;
@@ -287,6 +286,7 @@ export class Sessions {
     peer.pending = undefined;
     peer.retry?.cancel();
     peer.retry = undefined;
+    this.#options.transport.expect?.(session.endpoint);
     // The responder waits for something to confirm the session: an empty content does.
     const waiting = peer.waiting.splice(0);
     if (waiting.length === 0) waiting.push(new Uint8Array());

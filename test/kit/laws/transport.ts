@@ -16,6 +16,7 @@ export interface TransportNode {
   send(endpoint: string, bytes: Uint8Array): void | Promise<void>;
   onMessage(listener: (fromEndpoint: string, bytes: Uint8Array) => void): () => void;
   admit?(peers: readonly AdmittedNode[]): void | Promise<void>;
+  expect?(endpoint: string): void | Promise<void>;
 }
 
 export interface TransportSite {
@@ -333,6 +334,31 @@ export const transportLaws: readonly TransportLaw[] = [
     },
   },
   {
+    name: 'whom a node expects is heard as everybody is, and everybody else too; nonsense and nobody are expected in vain',
+    check: async (site) => {
+      const [a, b, c] = site.nodes;
+      if (a.expect === undefined) return;
+      const { from } = await carry(site, b, a);
+      // More than once, and among more than anything keeps apart: what was expected first is forgotten.
+      for (const endpoint of [from, ...nonsense, ...site.nowhere, a.endpoint, from, b.endpoint]) await a.expect(endpoint);
+      const { heard, stop } = listen(a);
+      const [expected, stranger] = [fresh(), fresh()];
+      hold((await carry(site, b, a, expected)).from === from, 'it comes from elsewhere now');
+      await carry(site, c, a, stranger);
+      for (let count = 1; count <= 100; count++) {
+        await a.expect(from.replace(/(\d{1,3}):\d+$/, `$1:${20_000 + count}`));
+      }
+      await carry(site, b, a);
+      await carry(site, a, b, fresh(), from);
+      await quiet(site);
+      stop();
+      hold(
+        heard.every(({ bytes }) => bytes.length >= 4),
+        'something came that nobody sent',
+      );
+    },
+  },
+  {
     name: 'closed: hears and sends nothing, throws nothing, may be closed again, and the others go on',
     check: async (site) => {
       const [a, b, c] = site.nodes;
@@ -341,6 +367,7 @@ export const transportLaws: readonly TransportLaw[] = [
       const atC = listen(c);
       await site.close(c);
       await site.close(c);
+      await c.expect?.(a.endpoint);
       atA.heard.length = 0;
       atC.heard.length = 0;
       const [out, back] = [fresh(), fresh()];

@@ -1,5 +1,11 @@
 import { afterEach, describe, expect, test } from 'vitest';
-import { ipFamily, systemNet, type DatagramSocket, type InternetEndpoint } from '../../../core/runtime/index.ts';
+import {
+  ipFamily,
+  systemNet,
+  type DatagramOptions,
+  type DatagramSocket,
+  type InternetEndpoint,
+} from '../../../core/runtime/index.ts';
 
 const open: DatagramSocket[] = [];
 afterEach(async () => {
@@ -12,14 +18,15 @@ interface Heard {
 }
 
 /** A socket with what it hears, and the wait for the next of it. */
-async function bind(host: string, port = 0) {
+async function bind(host: string, port = 0, options: DatagramOptions = {}) {
   const heard: Heard[] = [];
   const waiting: ((next: Heard) => void)[] = [];
-  const socket = await systemNet.bindUdp({ host, port }, (from, bytes) => {
+  const receive = (from: InternetEndpoint, bytes: Uint8Array): void => {
     const next = { from, bytes };
     heard.push(next);
     waiting.shift()?.(next);
-  });
+  };
+  const socket = await systemNet.bindUdp({ host, port }, receive, options);
   open.push(socket);
   const next = (): Promise<Heard> =>
     new Promise((resolve) => {

@@ -23,6 +23,7 @@ interface Flaws {
   readonly queue?: number;
   readonly scheme?: string;
   readonly throwsOnAdmit?: boolean;
+  readonly hearsOnlyExpected?: boolean;
 }
 
 class WrongNode implements TransportNode {
@@ -33,6 +34,7 @@ class WrongNode implements TransportNode {
   readonly #flaws: Flaws;
   #open = true;
   #dead = false;
+  #expected: string | undefined;
   #sentToNobody = 0;
 
   constructor(endpoint: string, net: Map<string, WrongNode>, flaws: Flaws) {
@@ -68,6 +70,7 @@ class WrongNode implements TransportNode {
   hear(from: string, bytes: Uint8Array, raw = false): void {
     const { deafWhenClosed = true, carriesNothingness, believesGarbage, diesOfListeners } = this.#flaws;
     if ((!this.#open && deafWhenClosed) || this.#dead) return;
+    if (this.#flaws.hearsOnlyExpected && this.#expected !== undefined && from !== this.#expected) return;
     if (bytes.length === 0 && !carriesNothingness) return;
     if (raw && bytes.length > this.maximumBytes && !believesGarbage) return;
     for (const listener of this.#listeners) {
@@ -90,6 +93,10 @@ class WrongNode implements TransportNode {
 
   admit(): void {
     if (this.#flaws.throwsOnAdmit) throw new Error('who is that?');
+  }
+
+  expect(endpoint: string): void {
+    this.#expected = endpoint;
   }
 
   close(): void {
@@ -156,6 +163,7 @@ const mistakes: [what: string, law: RegExp, flaws: Flaws][] = [
   ['fills its queue with what goes nowhere', /flood to nobody/, { queue: 100 }],
   ['has an endpoint without a scheme', /own endpoint/, { scheme: '' }],
   ['throws at a stranger', /who is admitted/, { throwsOnAdmit: true }],
+  ['hears only whom it expects', /whom a node expects/, { hearsOnlyExpected: true }],
 ];
 
 describe('a transport that is wrong in one thing does not', () => {
