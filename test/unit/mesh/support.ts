@@ -25,6 +25,8 @@ export interface Speaker {
   readonly secrets: ClusterSecrets;
   readonly sessions: Sessions;
   readonly heard: string[];
+  /** What its transport was told to expect. */
+  readonly expected: string[];
   readonly echoes: { readonly node: string; readonly sentAtMs: number; readonly stampMs: number }[];
   incarnation(): number;
   /** How often the static key was used. */
@@ -67,13 +69,14 @@ export function makeSessions(
   const known = new Map<string, Speaker>();
   const met = new Map<string, SessionPeer>();
   const heard: string[] = [];
+  const expected: string[] = [];
   const echoes: Speaker['echoes'] = [];
   let { incarnation = 1 } = options;
   const sessions = new Sessions({
     cluster: options.cluster ?? 'c'.repeat(20),
     identity,
     secrets,
-    transport,
+    transport: { ...transport, expect: (endpoint) => expected.push(endpoint) },
     clock,
     random: random.fork(`life ${incarnation}`),
     incarnation: () => incarnation,
@@ -103,6 +106,7 @@ export function makeSessions(
     secrets,
     sessions,
     heard,
+    expected,
     echoes,
     incarnation: () => incarnation,
     agreements: () => agreed,

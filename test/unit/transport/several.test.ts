@@ -58,8 +58,9 @@ test('each scheme goes its own way, and what comes says by which it came', async
   expect(from.toSorted()).toEqual(['memory:10.0.0.1', 'udp:10.0.0.1:7411']);
 });
 
-test('all are told who is admitted, and all may give hints', () => {
+test('all are told who is admitted, all may give hints, and who is expected is told to the one whose endpoint that is', () => {
   const told: (readonly AdmittedNode[])[] = [];
+  const expected: string[] = [];
   const one = (hint: string) => ({
     endpoint: `${hint}:x`,
     maximumBytes: 2_000,
@@ -67,9 +68,12 @@ test('all are told who is admitted, and all may give hints', () => {
     onMessage: () => () => undefined,
     admit: (peers: readonly AdmittedNode[]) => void told.push(peers),
     hints: () => [hint],
+    expect: (endpoint: string) => void expected.push(`${hint} expects ${endpoint}`),
   });
   const joined = joinTransports([one('udp'), one('redis')]);
   joined.admit?.([]);
   expect(told).toEqual([[], []]);
   expect(joined.hints?.('node')).toEqual(['udp', 'redis']);
+  for (const endpoint of ['redis:a', 'udp:b', 'memory:c', '', 'udp']) joined.expect?.(endpoint);
+  expect(expected).toEqual(['redis expects redis:a', 'udp expects udp:b']);
 });
