@@ -1,6 +1,6 @@
 /**
- * One node of the flood benchmark, as a child process: a mesh over real UDP. `flood-node NAME PERSECOND [PORT]`: publishes a record
- * so often, and joins the other at that port. Answers each message of its parent with what it has seen so far.
+ * One node of the flood benchmark, as a child process: a mesh over real UDP. `flood-node NAME PERSECOND PEERSOCKETS [PORT]`: publishes a
+ * record so often, and joins the other at that port. Answers each message of its parent with what it has seen so far.
  */
 import { silentLog, systemClock, systemNet, systemRandom } from '../../core/runtime/index.ts';
 import { createMeshNode } from '../../plugins/mesh/node.ts';
@@ -28,11 +28,11 @@ export interface FloodReport {
 
 const names = ['honest', 'victim'] as const;
 const mostRecorded = 400;
-const [, , name = 'victim', perSecond = '0', port] = process.argv;
+const [, , name = 'victim', perSecond = '0', peerSockets = '0', port] = process.argv;
 const members = testMembers(names, createSeededRandom('flood'), () => `udp:127.0.0.1:${port ?? 9}`);
 const { transport, open } = createUdpTransport(
   { net: systemNet, log: silentLog },
-  { bind: [{ host: '127.0.0.1', port: 0 }] },
+  { bind: [{ host: '127.0.0.1', port: 0 }], peerSockets: Number(peerSockets) },
 );
 await open();
 const sent: string[] = [];

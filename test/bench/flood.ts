@@ -58,6 +58,8 @@ export async function benchFlood(options: {
   /** 0: as fast as one process can. */
   readonly perSecond: number;
   readonly quietSeconds: number;
+  /** As the option `peer_sockets` of transport/udp. */
+  readonly peerSockets: number;
 }): Promise<FloodFigures> {
   const children: ChildProcess[] = [];
   const begin = (name: string, ...args: readonly string[]): ChildProcess => {
@@ -66,9 +68,10 @@ export async function benchFlood(options: {
     return child;
   };
   try {
-    const victim = begin('flood-node', 'victim', '0');
+    const victim = begin('flood-node', 'victim', '0', String(options.peerSockets));
     const { port } = await report(victim);
-    const honest = begin('flood-node', 'honest', String(honestPerSecond), String(port));
+    const rest = [String(honestPerSecond), String(options.peerSockets), String(port)];
+    const honest = begin('flood-node', 'honest', ...rest);
     const attacker = begin('flood-attacker');
     await once(attacker, 'message');
     // Until they know each other, and the code is compiled.

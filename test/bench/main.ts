@@ -14,12 +14,13 @@ import { benchPublish } from './publish.ts';
 import { benchRead } from './read.ts';
 import { formatFigures, formatRows, judge } from './table.ts';
 
-const help = `npm run bench -- [--rounds N] [--idle-seconds N] [--flood N] [--flood-rate N] [--json]
+const help = `npm run bench -- [--rounds N] [--idle-seconds N] [--flood N] [--flood-rate N] [--peer-sockets N] [--json]
 
   --rounds N        rounds of each measurement (default 7)
   --idle-seconds N  how long the idle process is watched (default 60; 0: not at all)
   --flood N         datagrams of the flood that a node of the mesh is under (default 100000; 0: none)
   --flood-rate N    of them a second (default 10000; 0: as fast as one process sends)
+  --peer-sockets N  members that have a receive buffer of their own, as the option of transport/udp (default 64; 0: none)
   --json            print the figures as JSON
 `;
 
@@ -39,6 +40,7 @@ const { values } = parseArgs({
     'idle-seconds': { type: 'string', default: '60' },
     flood: { type: 'string', default: '100000' },
     'flood-rate': { type: 'string', default: '10000' },
+    'peer-sockets': { type: 'string', default: '64' },
     json: { type: 'boolean' },
     help: { type: 'boolean' },
   },
@@ -47,7 +49,8 @@ const rounds = Number(values.rounds);
 const idleSeconds = Number(values['idle-seconds']);
 const flooded = Number(values.flood);
 const perSecond = Number(values['flood-rate']);
-const counts = [rounds - 1, idleSeconds, flooded, perSecond];
+const peerSockets = Number(values['peer-sockets']);
+const counts = [rounds - 1, idleSeconds, flooded, perSecond, peerSockets];
 const usable = counts.every((value) => Number.isInteger(value) && value >= 0);
 if (values.help === true || !usable) {
   process.stdout.write(help);
@@ -66,7 +69,8 @@ try {
   ].map(judge);
   peer.stop();
   const idle = idleSeconds === 0 ? [] : await benchIdle({ fixture: inputs.fixture, folder, seconds: idleSeconds });
-  const floods = flooded === 0 ? [] : floodFigures(await benchFlood({ count: flooded, perSecond, quietSeconds: 10 }));
+  const flood = { count: flooded, perSecond, quietSeconds: 10, peerSockets };
+  const floods = flooded === 0 ? [] : floodFigures(await benchFlood(flood));
   const machine = {
     processor: cpus()[0]?.model ?? 'unknown',
     cores: availableParallelism(),

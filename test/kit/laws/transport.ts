@@ -340,7 +340,8 @@ export const transportLaws: readonly TransportLaw[] = [
       if (a.expect === undefined) return;
       const { from } = await carry(site, b, a);
       // More than once, and among more than anything keeps apart: what was expected first is forgotten.
-      for (const endpoint of [from, ...nonsense, ...site.nowhere, a.endpoint, from, b.endpoint]) await a.expect(endpoint);
+      for (const endpoint of [from, ...nonsense, ...site.nowhere, a.endpoint, from, b.endpoint])
+        await a.expect(endpoint);
       const { heard, stop } = listen(a);
       const [expected, stranger] = [fresh(), fresh()];
       hold((await carry(site, b, a, expected)).from === from, 'it comes from elsewhere now');

@@ -30,7 +30,9 @@ async function bind(local: InternetEndpoint, expectedSenders = 0) {
 
 /** The sockets at a port, as the kernel lists them: whom each is connected to (a port, 0 for nobody), and its inode. */
 function socketsAt(port: number): { readonly peer: number; readonly inode: string }[] {
-  const rows = ['udp', 'udp6'].flatMap((table) => readFileSync(`/proc/net/${table}`, 'utf8').trim().split('\n').slice(1));
+  const rows = ['udp', 'udp6'].flatMap((table) =>
+    readFileSync(`/proc/net/${table}`, 'utf8').trim().split('\n').slice(1),
+  );
   const portOf = (address = ''): number => Number.parseInt(address.split(':')[1] ?? '', 16);
   return rows
     .map((row) => row.trim().split(/\s+/))
@@ -183,7 +185,10 @@ describe('how many sockets there are', () => {
 
 describe('a socket for one sender', () => {
   const local = { host: '127.0.0.1', port: 7 };
-  const [peer, stranger] = [{ host: '127.0.0.1', port: 1 }, { host: '127.0.0.1', port: 2 }];
+  const [peer, stranger] = [
+    { host: '127.0.0.1', port: 1 },
+    { host: '127.0.0.1', port: 2 },
+  ];
 
   /** Sockets that do what the test says. */
   function play() {
