@@ -2,7 +2,7 @@
 import { createHmac, hkdfSync, timingSafeEqual } from 'node:crypto';
 import type { ClusterSecret } from '../../../core/engine/index.ts';
 import { ascii } from '../../../core/onion/bytes.ts';
-import { macBytes } from './datagram.ts';
+import { macBytes, wireVersion } from './datagram.ts';
 
 export const labels = {
   prologue: 'chimera mesh 2 handshake',
@@ -30,6 +30,11 @@ export function generationKeys(cluster: string, { generation, secret }: ClusterS
     return new Uint8Array(hkdfSync('sha256', secret, ascii(cluster), info, 32));
   };
   return { generation, psk: derive(labels.psk), mac: derive(labels.mac), cookie: derive(labels.cookie) };
+}
+
+/** What both sides of a handshake must agree on before it begins: version, cluster, and who answers. */
+export function prologueOf(cluster: string, responder: string): Buffer {
+  return Buffer.concat([ascii(`${labels.prologue}\0`), Buffer.of(wireVersion), ascii(cluster + responder)]);
 }
 
 /** HMAC-SHA256 over the receiver's id and the bytes, cut to 16 bytes. */

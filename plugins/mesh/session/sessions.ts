@@ -7,7 +7,6 @@
  * - A new session as responder is used for sending once the peer has used it; until then the old one goes on.
  * - Of two nodes that open at the same time the one with the smaller id stays the initiator.
  */
-import { ascii } from '../../../core/onion/bytes.ts';
 import { jittered } from '../../../core/runtime/index.ts';
 import { decoded, Writer } from '../wire.ts';
 import {
@@ -22,10 +21,9 @@ import {
   responseNoise,
   responseReceiver,
   typeOf,
-  wireVersion,
 } from './datagram.ts';
 import { FloodGate, openCookie, secondMac } from './flood.ts';
-import { generationKeys, labels, macOf, sameMac, type GenerationKeys } from './keys.ts';
+import { generationKeys, macOf, prologueOf, sameMac, type GenerationKeys } from './keys.ts';
 import { initiate, receive } from './noise.ts';
 import type { Peer, SessionsOptions } from './model.ts';
 import { Session } from './session.ts';
@@ -200,14 +198,6 @@ export class Sessions {
     }
   }
 
-  #prologue(responder: string): Buffer {
-    return Buffer.concat([
-      ascii(`${labels.prologue}\0`),
-      Buffer.of(wireVersion),
-      ascii(this.#options.cluster + responder),
-    ]);
-  }
-
   /** Sends an initiation unless one is on its way, and again until it is answered or given up. */
   #begin(node: string, peer: Peer): void {
     if (peer.pending !== undefined || peer.retry !== undefined) return;
@@ -216,7 +206,7 @@ export class Sessions {
   }
 
   #initiate(node: string, peer: Peer): void {
-    const { identity, transport, random } = this.#options;
+    const { cluster, identity, transport, random } = this.#options;
     const known = this.#options.peer(node);
     // The last try is by the generation before: the peer may not know the new one.
     const keys = (peer.tries + 1 === maximumTries ? this.#keys[1] : undefined) ?? this.#keys[0];
@@ -231,7 +221,7 @@ export class Sessions {
     const endpoint = endpoints[peer.tries % Math.max(1, endpoints.length)];
     const payload = new Writer().bytes(this.#boot).u48(this.#options.incarnation()).u32(this.#initiations++).done();
     const initiation = initiate({
-      prologue: this.#prologue(node),
+      prologue: prologueOf(cluster, node),
       own: { publicKey: identity.keys.agreement, agree: (key) => identity.agree(key) },
       responder: known.keys.agreement,
       ephemeral: random.bytes(32),
@@ -294,7 +284,7 @@ export class Sessions {
   }
 
   #takeInitiation(datagram: Uint8Array, from: string): void {
-    const { identity, random, transport, clock } = this.#options;
+    const { cluster, identity, random, transport, clock } = this.#options;
     if (!this.#gate.strangers.allows(from)) {
       this.#drop('too much that came to nothing from there');
       return;
@@ -315,7 +305,7 @@ export class Sessions {
       return;
     }
     const own = { publicKey: identity.keys.agreement, agree: (key: Uint8Array) => identity.agree(key) };
-    const received = receive({ prologue: this.#prologue(identity.node), own, message: initiationNoise(datagram) });
+    const received = receive({ prologue: prologueOf(cluster, identity.node), own, message: initiationNoise(datagram) });
     const node = received === undefined ? undefined : this.#options.nodeOf(received.initiator);
     const peer = node === undefined ? undefined : this.#peerOf(node);
     const said =

@@ -63,3 +63,30 @@ describe('where the peers are told to send', () => {
     await taken.close();
   });
 });
+
+test('whom the mesh expects is told to the sockets of that family, and nothing that is no endpoint; 64 at a time, or as many as asked', async () => {
+  const told: string[] = [];
+  const asked: (number | undefined)[] = [];
+  const net: Net = {
+    ...systemNet,
+    bindUdp: async (local, _receive, options) => {
+      asked.push(options?.expectedSenders);
+      return {
+        endpoint: local,
+        send: () => undefined,
+        expect: (from) => void told.push(`${local.host} ${from.host} ${from.port}`),
+        close: async () => undefined,
+      };
+    },
+  };
+  const bind = ['192.0.2.1', '192.0.2.2', '2001:db8::1'].map((host) => ({ host, port: 7411 }));
+  const { transport, open } = createUdpTransport({ net, log: silentLog }, { bind });
+  await open();
+  expect(asked.splice(0)).toEqual([64, 64, 64]);
+  for (const endpoint of ['udp:192.0.2.9:1', 'udp:[2001:DB8::0:9]:2', 'udp:host:3', 'redis:x', '']) {
+    transport.expect?.(endpoint);
+  }
+  expect(told).toEqual(['192.0.2.1 192.0.2.9 1', '192.0.2.2 192.0.2.9 1', '2001:db8::1 2001:db8::9 2']);
+  await createUdpTransport({ net, log: silentLog }, { bind, peerSockets: 0 }).open();
+  expect(asked).toEqual([0, 0, 0]);
+});
