@@ -39,6 +39,8 @@ export interface Channel extends PeerChannel {
   take(from: string, message: Ask | Answer): void;
   /** The bytes of a blob of this channel that `from` may have. */
   blob(from: string, name: string): Uint8Array | undefined;
+  /** Questions that wait for an answer, and answers that are kept for who asks again. */
+  readonly size: number;
   close(): void;
 }
 
@@ -172,6 +174,9 @@ export function createChannel(options: {
       }
       if (what === 'a' && node === from) return served.get(`${from} ${id}`)?.answer?.bytes;
       return undefined;
+    },
+    get size() {
+      return asked.size + served.size;
     },
     close: () => {
       for (const { settle } of asked.values()) settle(undefined);

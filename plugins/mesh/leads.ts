@@ -54,6 +54,10 @@ export class Leads {
       .map(({ lease, heardAtMs }) => ({ type: 'lease', lease, ageMs: nowMs - heardAtMs }));
   }
 
+  get size(): number {
+    return this.#known.size;
+  }
+
   get(node: string): Lease | undefined {
     return this.#known.get(node)?.lease;
   }

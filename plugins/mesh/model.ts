@@ -26,7 +26,9 @@ export interface MeshNode extends Mesh {
   lifeOf(node: string): PeerLife;
   /** How far each member's wall clock is ahead of this node's, milliseconds. For people; nothing depends on it. */
   skews(): ReadonlyMap<string, number>;
-  readonly figures: Readonly<Record<'sessions' | 'pending' | 'entries' | 'pulls', number>>;
+  readonly figures: Readonly<
+    Record<'sessions' | 'pending' | 'peers' | 'entries' | 'pulls' | 'questions' | 'clocks' | 'leaders', number>
+  >;
   /** Says good-bye and is silent. */
   leave(): void;
 }

@@ -413,8 +413,14 @@ export function createMeshNode(options: {
     lifeOf,
     skews: () => skews.all,
     get figures() {
-      const { sessions: open, pending } = sessions.size;
-      return { sessions: open, pending, entries: [...book.entries.nodes()].length, pulls: pulls.size };
+      return {
+        ...sessions.size,
+        entries: [...book.entries.nodes()].length,
+        pulls: pulls.size,
+        questions: channel.size,
+        clocks: observations.size,
+        leaders: leads.size,
+      };
     },
     start: () => {
       running = true;

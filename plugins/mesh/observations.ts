@@ -52,6 +52,10 @@ export class Observations {
     return last === undefined || nowMs - last.atMs > withinMs;
   }
 
+  get size(): number {
+    return this.#peers.size;
+  }
+
   forget(node: string): void {
     this.#peers.delete(node);
   }

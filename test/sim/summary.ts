@@ -80,7 +80,7 @@ export function tableOf(done: readonly Done[]): string {
     }
     if (one.broken.length === 0 && done.length > 1) return [];
     return [
-      `seed ${one.seed}, ${one.nodes} nodes, ${one.hours.toFixed(2)} h, ${one.on.join(' ')}: digest ${one.digest.slice(0, 16)}`,
+      `seed ${one.seed}, ${one.nodes} nodes, ${one.hours.toFixed(2)} h, ${one.election}, ${one.on.join(' ')}: digest ${one.digest.slice(0, 16)}`,
       ...one.broken.slice(0, 10).map(({ invariant, atMs, what }) => `  ${invariant} at ${atMs} ms: ${what}`),
     ];
   });

@@ -61,9 +61,9 @@ export class Sessions {
     this.secretsChanged();
   }
 
-  /** How many sessions and handshakes there are. */
-  get size(): { readonly sessions: number; readonly pending: number } {
-    return { sessions: this.#byIndex.size, pending: this.#pendingByIndex.size };
+  /** How many sessions and handshakes there are, and with how many peers any was tried. */
+  get size(): { readonly sessions: number; readonly pending: number; readonly peers: number } {
+    return { sessions: this.#byIndex.size, pending: this.#pendingByIndex.size, peers: this.#peers.size };
   }
 
   has(node: string): boolean {

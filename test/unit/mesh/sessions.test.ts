@@ -104,7 +104,7 @@ test('strangers: without the secret, without an admission, of another cluster', 
   for (const stranger of [outsider, foreign, unadmitted]) stranger.say(b, 'let me in');
   await clock.advance(10_000);
   expect(b.heard).toEqual([]);
-  expect(b.sessions.size).toEqual({ sessions: 0, pending: 0 });
+  expect(b.sessions.size).toEqual({ sessions: 0, pending: 0, peers: 0 });
 });
 
 test('generations: the one before is accepted, one older is not; sessions of a dropped one end', async () => {
@@ -142,7 +142,7 @@ test('a removed member: its sessions end, and it opens none', async () => {
   a.sessions.renew(b.node);
   await clock.advance(5_000);
   expect(b.heard).toEqual(['a one']);
-  expect(b.sessions.size).toEqual({ sessions: 0, pending: 0 });
+  expect(b.sessions.size).toEqual({ sessions: 0, pending: 0, peers: 0 });
 });
 
 test('a flood of recorded initiations: asked for a cookie, which costs no key work; an honest one gets in', async () => {

@@ -59,7 +59,17 @@ test('a summary without a takeover says so, and prints nothing undefined', () =>
     bytesPerSecond: 600,
     publications: 5,
   };
-  const run = { seed: '1', nodes: 3, hours: 1, on: [], faults: noFaults, broken: [], figures, digest: '' };
+  const run = {
+    seed: '1',
+    nodes: 3,
+    hours: 1,
+    on: [],
+    election: 'election/uptime',
+    faults: noFaults,
+    broken: [],
+    figures,
+    digest: '',
+  };
   const done: Done = { ...run, kind: 'seed', cpuSeconds: 1 };
   expect(summaryOf([done], 1).text).not.toContain('undefined');
   const one: Done = { ...done, figures: { ...figures, takeoversMs: [2_700], publishedMs: [2_800] } };

@@ -8,6 +8,7 @@ import {
   type Clock,
   type Log,
   type LogFields,
+  type Processes,
   type Random,
   type Runtime,
   type Store,
@@ -30,6 +31,8 @@ const never = <T>(): Promise<T> => new Promise<T>(() => undefined);
 const full = (path: string): Error =>
   Object.assign(new Error(`ENOSPC: no space left on device, '${path}'`), { code: 'ENOSPC', path });
 
+const noProcesses: Processes = { start: () => Promise.reject(new Error('this machine starts no process')) };
+
 export class Life {
   readonly machine: Machine;
   readonly runtime: Runtime;
@@ -50,8 +53,10 @@ export class Life {
     readonly net: MemoryNet;
     readonly store: Store;
     readonly onLog: LogListener;
+    /** None can be started without it. */
+    readonly processes?: Processes | undefined;
   }) {
-    const { machine, clock, random, net, store, onLog } = options;
+    const { machine, clock, random, net, store, onLog, processes = noProcesses } = options;
     this.machine = machine;
     this.#base = clock;
     this.#net = net;
@@ -69,7 +74,9 @@ export class Life {
       random,
       net: net.host(machine.name),
       store: this.#guarded(store),
-      processes: { start: () => Promise.reject(new Error('a simulated machine starts no process')) },
+      processes: {
+        start: (command, args) => (this.#state === 'dead' ? never() : processes.start(command, args)),
+      },
       log: this.#logTo(onLog, {}),
     };
   }

@@ -355,6 +355,7 @@ async function firstBroken(
       nodes,
       hours,
       faults: { ...noFaults, ...faults },
+      election,
       stopAtFirst: true,
       ...(mutate === undefined ? {} : { mutate }),
       ...(settings === undefined ? {} : { settings }),

@@ -36,6 +36,9 @@ import { replaced, withService } from './wrap.ts';
 /** Where the operator's sealed key lies on those machines that may be started first. */
 export const sealedKeyIn = (directory: string): string => `${directory}/master.sealed`;
 
+/** The only command of a simulated machine. */
+export const restartTor = 'restart-tor';
+
 /** What a daemon's socket keeps while the daemon stands still. */
 const socketQueue = 256;
 
@@ -48,10 +51,14 @@ export interface NodeParts {
   readonly target: string;
   readonly directory: string;
   readonly address: OnionAddress;
+  /** The plugin that elects, one of those that ship. */
+  readonly election: string;
   /** What the operator answers when this node asks for the passphrase. */
   readonly passphrase: () => Uint8Array | undefined;
   /** Of the configuration, over the preset's. */
   readonly settings: Readonly<Record<string, Readonly<Record<string, unknown>>>>;
+  /** Whether `repair` may restart the tor. */
+  readonly restartsTor: boolean;
   /** In place of the shipped ones; a test puts a mistake in here. */
   readonly mutate: (plugins: readonly AnyPlugin[], node: string) => readonly AnyPlugin[];
   /** What the node says of itself when it is observed. */
@@ -68,6 +75,8 @@ export interface Daemon {
   readonly signer: Signer;
   readonly secrets: ClusterSecrets | undefined;
   readonly commands: ReadonlyMap<string, AdminCommand>;
+  /** What plugins would show in the status. */
+  readonly statuses: ReadonlyMap<string, () => unknown>;
   readonly pen: Pen;
   /** False until its start has resolved. */
   running: boolean;
@@ -111,7 +120,11 @@ export function busTransport(bus: SimulatedBus, life: Life, name: string): AnyPl
   });
 }
 
-function ownPlugins(parts: NodeParts, commands: Map<string, AdminCommand>): AnyPlugin[] {
+function ownPlugins(
+  parts: NodeParts,
+  commands: Map<string, AdminCommand>,
+  statuses: Map<string, () => unknown>,
+): AnyPlugin[] {
   const prompt = definePlugin({
     name: 'passphrase/simulated',
     summary: 'Asks the operator of the simulation.',
@@ -125,14 +138,15 @@ function ownPlugins(parts: NodeParts, commands: Map<string, AdminCommand>): AnyP
     apply: (host) =>
       host.give(adminContract, {
         command: (command) => void commands.set(command.name, command),
-        status: () => undefined,
+        status: (section, report) => void statuses.set(section, report),
       }),
   });
   return [prompt, door, parts.observer];
 }
 
-/** Of preset cluster, what a storm has no subject for. */
-const without = ['admin', 'transport/udp', 'repair', 'proxy', 'join'];
+const defaultElection = 'election/uptime';
+/** Of preset cluster, what a storm has no subject for; each run has an election of its own. */
+const without = ['admin', 'transport/udp', 'proxy', 'join', defaultElection];
 
 /** Makes a daemon that is not started yet. `entries`: the roster of the cluster that it belongs to. */
 export async function makeDaemon(
@@ -148,22 +162,25 @@ export async function makeDaemon(
   const value = {
     ...settings,
     node: { id: 'simulated', state_directory: directory },
+    // Where the machine has nothing else that restarts its tor.
+    ...(parts.restartsTor ? { repair: { tors: [{ command: [restartTor] }] } } : {}),
     vault: { onion_address: address, ...(isKeeper ? { sealed_key_path: sealedKeyPath } : {}) },
     tor: { control: formatEndpoint(tor.control) },
     // Changes are told by events; a poll only finds what hangs, and costs much.
     heads: { target: parts.target, poll_interval_ms: 30_000, ...settings['heads'] },
     // What somebody else published last is found within the calm.
     schedule: { watch_secs: 60, ...settings['schedule'] },
-    plugins: { remove: without },
+    plugins: { remove: without, add: [parts.election] },
   };
   const loaded = { file: undefined, directory, value };
   const resolved = await resolveConfig(loaded, { presets, plugins }, 'cluster');
   const commands = new Map<string, AdminCommand>();
+  const statuses = new Map<string, () => unknown>();
   const pen: Pen = { honest: true };
   const shipped = replaced(resolved.plugins, 'identity', (plugin) =>
     withService(plugin, nodeIdentityContract, (own) => signingWith(pen, own)),
   );
-  const all = [...ownPlugins(parts, commands), busTransport(bus, life, identity.node), ...shipped];
+  const all = [...ownPlugins(parts, commands, statuses), busTransport(bus, life, identity.node), ...shipped];
   const mutated = parts.mutate(all, identity.node) as AnyPlugin[];
   const engine = createNode({ ...resolved, plugins: mutated }, life.runtime, identity.node);
   engine.onResult(onResult);
@@ -178,6 +195,7 @@ export async function makeDaemon(
     signer: engine.service(signerContract),
     secrets: optional(engine, clusterSecretsContract),
     commands,
+    statuses,
     pen,
     running: false,
   };

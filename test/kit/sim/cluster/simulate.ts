@@ -3,7 +3,7 @@
  * `simulate`; `npm run sim` runs many.
  */
 import type { AnyPlugin } from '../../../../core/engine/index.ts';
-import { createSeededRandom } from '../seeded-random.ts';
+import { createSeededRandom, type SeededRandom } from '../seeded-random.ts';
 import { calmMs, makeCheckers, sampleMs, type Broken, type Checker } from './checkers/index.ts';
 import { watchDirectories, type SeenUpload } from './directories.ts';
 import { drawFaults, faultClasses, type FaultClass, type FaultOptions } from './faults.ts';
@@ -14,6 +14,16 @@ import { World } from './world.ts';
 
 export const fewestNodes = 2;
 export const mostNodes = 10;
+
+const elections = ['election/uptime', 'election/priority', 'election/highest-id'] as const;
+type Election = (typeof elections)[number];
+/** The share of seeds of the first one; the others have the rest. */
+const usualShare = 0.7;
+
+function drawElection(random: SeededRandom): Election {
+  const [usual, ...others] = elections;
+  return random.float() < usualShare ? usual : (others[random.int(others.length)] ?? usual);
+}
 
 export interface SimulationOptions {
   readonly seed: string;
@@ -27,6 +37,8 @@ export interface SimulationOptions {
   readonly faults?: FaultOptions;
   /** What a test puts in the place of shipped plugins. */
   readonly mutate?: (plugins: readonly AnyPlugin[], node: string) => readonly AnyPlugin[];
+  /** The plugin that elects; drawn by the seed without it, mostly that of preset cluster. */
+  readonly election?: Election;
   /** Over every node's configuration. */
   readonly settings?: Readonly<Record<string, Readonly<Record<string, unknown>>>>;
   /** Ends the run at the first broken invariant. */
@@ -38,6 +50,7 @@ export interface SimulationReport {
   readonly nodes: number;
   readonly hours: number;
   readonly on: readonly FaultClass[];
+  readonly election: string;
   readonly faults: FaultOptions;
   readonly broken: readonly Broken[];
   readonly figures: Figures;
@@ -57,7 +70,8 @@ export async function simulate(options: SimulationOptions): Promise<SimulationRe
   const drawn = drawFaults(chance.fork('classes'), options.among ?? faultClasses);
   const faults = options.faults ?? drawn.faults;
   const { mutate, settings } = options;
-  const world = new World({ seed, nodes, faults, mutate, settings });
+  const election = options.election ?? drawElection(chance.fork('election'));
+  const world = new World({ seed, nodes, faults, mutate, settings, election });
   await world.build();
   const storm = new Storm(world, faults, chance.fork('events'));
   world.observations.onSending = (node) => storm.sending(node);
@@ -134,6 +148,7 @@ export async function simulate(options: SimulationOptions): Promise<SimulationRe
     nodes,
     hours: durationMs / 3_600_000,
     on: options.faults === undefined ? drawn.on : [],
+    election,
     faults,
     broken,
     figures: result,

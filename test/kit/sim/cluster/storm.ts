@@ -185,7 +185,7 @@ export class Storm {
         if (kind === 'power') void parts.tor.kill();
         if (this.#random.float() < faults.damagedStateShare) void this.#damage(victim);
         this.#for(kind, [victim], this.#secs(faults[`${kind}Secs`]), () => {
-          if (kind === 'power') void parts.tor.restart();
+          if (kind === 'power') void world.raise(parts.tor);
           void world.start(victim);
         });
         return;
@@ -250,7 +250,7 @@ export class Storm {
       case 'torRestart': {
         if (!parts.tor.running) return;
         void parts.tor.kill();
-        this.#for(kind, [victim], this.#secs(15), () => void parts.tor.restart());
+        this.#for(kind, [victim], this.#secs(15), () => void world.raise(parts.tor));
         return;
       }
       case 'torHang': {
@@ -289,7 +289,7 @@ export class Storm {
     }
     this.#for('blackout', dark, this.#secs(this.#faults.blackoutSecs), () => {
       for (const node of dark) {
-        void node.parts.tor.restart();
+        void world.raise(node.parts.tor);
         world.clock.after(5_000 * this.#random.float(), () => void world.start(node));
       }
     });
@@ -305,8 +305,10 @@ export class Storm {
   }
 
   #hsdirs(): void {
-    const relays = this.#world.network.relays.filter(() => this.#random.float() < 0.2);
     const how = this.#one(['rejectsUploads', 'deniesFetches', 'overloaded', 'silent', 'forgets'] as const);
+    // Where most do not give back what they have, publications are not confirmed, and `repair` has something to do.
+    const share = how === 'deniesFetches' && this.#random.float() < 0.5 ? 0.9 : 0.2;
+    const relays = this.#world.network.relays.filter(() => this.#random.float() < share);
     for (const { hsdir } of relays) {
       if (how === 'forgets') hsdir.forget();
       else if (how !== undefined) hsdir.faults[how] = true;

@@ -7,7 +7,7 @@ import { addressOfKey, masterKeyFromSeed, type MasterKey, type OnionAddress } fr
 import { rememberAgreed } from '../../../../core/onion/key-agreement.ts';
 import { rememberVerified } from '../../../../core/onion/signature.ts';
 import type { CycleResult } from '../../../../core/pipeline/index.ts';
-import { formatEndpoint, type LogFields } from '../../../../core/runtime/index.ts';
+import { formatEndpoint, type LogFields, type Processes } from '../../../../core/runtime/index.ts';
 import { rememberSealed } from '../../../../plugins/mesh/session/noise.ts';
 import { rememberDerived } from '../../../../plugins/signer/vault/blob.ts';
 import { startEmbeddedNetwork, type EmbeddedNetwork, type EmbeddedTor } from '../../network/embedded/index.ts';
@@ -19,7 +19,7 @@ import { createVirtualClock, type VirtualClock } from '../virtual-clock.ts';
 import { endpointOf, SimulatedBus } from './bus.ts';
 import type { FaultOptions } from './faults.ts';
 import { Life, type Machine } from './life.ts';
-import { makeDaemon, type Daemon, type NodeParts } from './node.ts';
+import { makeDaemon, restartTor, type Daemon, type NodeParts } from './node.ts';
 import { createObserver, type Observations } from './observe.ts';
 import { Operator } from './operator.ts';
 import { Trace } from './trace.ts';
@@ -43,6 +43,8 @@ export interface WorldOptions {
   readonly mutate?: NodeParts['mutate'] | undefined;
   /** Of every node's configuration. */
   readonly settings?: NodeParts['settings'] | undefined;
+  /** The plugin that elects. */
+  readonly election: string;
 }
 
 const startLimitMs = 60_000;
@@ -80,6 +82,9 @@ export class World {
   readonly #options: WorldOptions;
   #entries: Uint8Array | undefined;
   readonly #starting = new Set<SimulatedNode>();
+  readonly #raising = new Map<EmbeddedTor, Promise<void>>();
+  /** In some clusters the nodes' own `repair` restarts a tor, in the others something else does. */
+  readonly #restartsTor: boolean;
 
   constructor(options: WorldOptions) {
     this.#options = options;
@@ -96,6 +101,7 @@ export class World {
     this.bus = new SimulatedBus(this.clock, this.random.fork('bus'), options.faults);
     this.master = masterKeyFromSeed(this.random.bytes(32));
     this.address = addressOfKey(this.master.publicKey);
+    this.#restartsTor = this.random.fork('repair').float() < 0.5;
     this.operator = new Operator(this, this.random.fork('operator'));
     this.observations = { texts: new Map(), owners: new Map(), unsigned: new Set(), onSending: () => undefined };
   }
@@ -149,6 +155,8 @@ export class World {
       passphrase: () => this.operator.answer(),
       settings: this.#options.settings ?? {},
       mutate: this.#options.mutate ?? ((plugins: readonly AnyPlugin[]) => plugins),
+      election: this.#options.election,
+      restartsTor: this.#restartsTor,
       observer: createObserver(this.observations, () => this.nowMs, identity.node),
     };
     this.nodes.push({ name, id: identity.node, parts, daemon: undefined, lives: 0, changedAtMs: this.nowMs });
@@ -163,9 +171,34 @@ export class World {
     return this.nodes.filter(({ daemon }) => daemon?.running === true && daemon.life.state === 'up');
   }
 
+  /** Starts a tor that does not run. Several may want it at once. */
+  raise(tor: EmbeddedTor): Promise<void> {
+    if (tor.running) return Promise.resolve();
+    const raising = this.#raising.get(tor) ?? tor.start().finally(() => this.#raising.delete(tor));
+    this.#raising.set(tor, raising);
+    return raising;
+  }
+
+  /** A machine on which one command does something: it restarts the machine's tor. */
+  #processesOf({ name, parts }: SimulatedNode): Processes {
+    return {
+      start: async (command) => {
+        if (command !== restartTor) throw new Error(`${command}: no such command`);
+        this.trace.line(`${name} restarts its tor`);
+        const ended = parts.tor
+          .kill()
+          .then(() => this.raise(parts.tor))
+          .then(() => ({ code: 0, signal: null }));
+        return { pid: 1, ended, output: () => '', kill: () => undefined };
+      },
+    };
+  }
+
   life(machine: Machine, label: string, node: string): Life {
+    const own = this.node(node);
     return new Life({
       machine,
+      processes: own?.parts.machine === machine ? this.#processesOf(own) : undefined,
       clock: this.clock,
       random: this.random.fork(label),
       net: this.net,

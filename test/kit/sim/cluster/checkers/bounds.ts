@@ -1,9 +1,23 @@
-/** I9: what a node keeps is bounded, whatever happens: members, timers, streams, files. */
+/** I9: what a node keeps is bounded, whatever happens: members, what its mesh keeps of each, timers, streams, files. */
+import type { Daemon } from '../node.ts';
 import type { MakeChecker } from './checker.ts';
 
 const mostTimers = 400;
 const mostFileBytes = 262_144;
 const mostFiles = 40;
+
+/** What a mesh may keep, by how many others there are, and how many there have ever been. */
+const mostKept: Readonly<Record<string, (others: number, ever: number) => number>> = {
+  // The current session, the one before it, and one that is not confirmed yet.
+  sessions: (others) => 3 * others,
+  pending: (others) => others,
+  peers: (others) => others,
+  clocks: (others) => others,
+  entries: (_others, ever) => ever + 1,
+  leaders: () => 4,
+  pulls: () => 64,
+  questions: (_others, ever) => 64 + 16 * ever,
+};
 
 export const checkBounds: MakeChecker = ({ world, broken }) => {
   const told = new Set<string>();
@@ -11,6 +25,17 @@ export const checkBounds: MakeChecker = ({ world, broken }) => {
     if (told.has(what)) return;
     told.add(what);
     broken('I9', what);
+  };
+  const kept = (name: string, daemon: Daemon | undefined): void => {
+    const figures = daemon?.statuses.get('mesh')?.() as Record<string, unknown> | undefined;
+    if (daemon?.roster === undefined || figures === undefined) return;
+    const others = daemon.roster.admitted().length - 1;
+    const ever = others + daemon.roster.removed().length;
+    for (const [what, most] of Object.entries(mostKept)) {
+      const count = figures[what];
+      if (typeof count === 'number' && count > most(others, ever))
+        once(`${name} keeps ${count} ${what}, and there are ${others} others (${ever} ever)`);
+    }
   };
   const mostStreams = 12 * (world.nodes.length + 4);
   let turn = 0;
@@ -21,6 +46,7 @@ export const checkBounds: MakeChecker = ({ world, broken }) => {
         const members = daemon?.mesh.members().length ?? 0;
         if (members > world.nodes.length + 1)
           once(`${name} knows ${members} members of a cluster of ${world.nodes.length}`);
+        kept(name, daemon);
         if ((daemon?.life.timers ?? 0) > mostTimers) once(`${name} has ${daemon?.life.timers} timers`);
       }
       if (world.net.streams > mostStreams) once(`${world.net.streams} streams are open`);
