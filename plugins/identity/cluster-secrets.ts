@@ -12,7 +12,7 @@ import { readOwnFile, writeOwnFile } from './own-file.ts';
 const secretLength = 32;
 /** Beyond it a generation is nobody's honest count of removals. */
 export const largestGeneration = 2 ** 32 - 1;
-const form = /^chimera-cluster-secrets 1\n((?:generation \d{1,10} [A-Za-z0-9+/]{43}\n){1,2})$/;
+const form = /^chimera-cluster-secrets 1\n((?:generation \d{1,10} [A-Za-z0-9+/]{43}\n){1,2})check [0-9a-f]{16}\n$/;
 const what = 'cluster secrets';
 
 /** A name of a secret that tells nothing of it: 16 bytes of its SHA-256, in hexadecimal. */
@@ -41,6 +41,9 @@ export function createClusterSecret(random: Random, previous?: ClusterSecret): C
   return { generation: (previous?.generation ?? 0) + 1, secret: random.bytes(secretLength) };
 }
 
+/** A changed bit would make another secret, with which a node hears nobody and nobody hears it. */
+const checkOf = (text: string): string => createHash('sha256').update(text).digest('hex').slice(0, 16);
+
 /** The text of a cluster secrets file, newest first. Secret. Throws IDENTITY_FILE for none, too many or a bad one. */
 export function encodeClusterSecrets(secrets: readonly ClusterSecret[]): string {
   const [newest, older, ...more] = secrets;
@@ -49,7 +52,8 @@ export function encodeClusterSecrets(secrets: readonly ClusterSecret[]): string 
     throw new ChimeraError('IDENTITY_FILE', 'cluster secrets are one or two generations, the newest first');
   }
   const lines = secrets.map(({ generation, secret }) => `generation ${generation} ${encodeBase64Unpadded(secret)}\n`);
-  return `chimera-cluster-secrets 1\n${lines.join('')}`;
+  const text = `chimera-cluster-secrets 1\n${lines.join('')}`;
+  return `${text}check ${checkOf(text)}\n`;
 }
 
 /** The generations in the bytes of such a file. Throws IDENTITY_FILE, without a byte of the file. */

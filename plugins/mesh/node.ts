@@ -413,14 +413,8 @@ export function createMeshNode(options: {
     lifeOf,
     skews: () => skews.all,
     get figures() {
-      return {
-        ...sessions.size,
-        entries: [...book.entries.nodes()].length,
-        pulls: pulls.size,
-        questions: channel.size,
-        clocks: observations.size,
-        leaders: leads.size,
-      };
+      const kept = { pulls: pulls.size, questions: channel.size, clocks: observations.size, leaders: leads.size };
+      return { ...sessions.size, ...kept, entries: [...book.entries.nodes()].length };
     },
     start: () => {
       running = true;

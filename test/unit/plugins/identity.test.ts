@@ -125,6 +125,19 @@ describe('cluster secrets', () => {
     }
   });
 
+  test('every one-byte change of the file, and every shorter one, is refused', () => {
+    const text = bytes(encodeClusterSecrets([secret(9, 1), secret(4, 2)]));
+    const refused = expect.objectContaining({ code: 'IDENTITY_FILE' }) as unknown;
+    for (let at = 0; at < text.length; at++) {
+      for (const by of [1, 2, 0x20, 0x80]) {
+        const changed = text.slice();
+        changed[at] = (changed[at] ?? 0) ^ by;
+        expect(() => parseClusterSecrets(changed)).toThrow(refused);
+      }
+      expect(() => parseClusterSecrets(text.slice(0, at))).toThrow(refused);
+    }
+  });
+
   test.each<[string, ClusterSecret[]]>([
     ['none', []],
     ['three', [secret(3, 1), secret(2, 1), secret(1, 1)]],

@@ -61,6 +61,8 @@ export interface NodeParts {
   readonly restartsTor: boolean;
   /** In place of the shipped ones; a test puts a mistake in here. */
   readonly mutate: (plugins: readonly AnyPlugin[], node: string) => readonly AnyPlugin[];
+  /** Called when the node is asked to let another publish. */
+  readonly onStepDown: () => void;
   /** What the node says of itself when it is observed. */
   readonly observer: AnyPlugin;
 }
@@ -148,6 +150,18 @@ const defaultElection = 'election/uptime';
 /** Of preset cluster, what a storm has no subject for; each run has an election of its own. */
 const without = ['admin', 'transport/udp', 'proxy', 'join', defaultElection];
 
+/** Whoever asks for it, the operator or a plugin: the one who leaves goes on until another has begun. */
+function tellStepDown(election: Election, told: () => void): void {
+  const stepDown = election.stepDown?.bind(election);
+  if (stepDown === undefined) return;
+  Object.defineProperty(election, 'stepDown', {
+    value: (why: string): void => {
+      if (election.elected) told();
+      stepDown(why);
+    },
+  });
+}
+
 /** Makes a daemon that is not started yet. `entries`: the roster of the cluster that it belongs to. */
 export async function makeDaemon(
   parts: NodeParts,
@@ -183,13 +197,15 @@ export async function makeDaemon(
   const all = [...ownPlugins(parts, commands, statuses), busTransport(bus, life, identity.node), ...shipped];
   const mutated = parts.mutate(all, identity.node) as AnyPlugin[];
   const engine = createNode({ ...resolved, plugins: mutated }, life.runtime, identity.node);
+  const election = engine.service(electionContract);
+  tellStepDown(election, parts.onStepDown);
   engine.onResult(onResult);
   const roster = optional(engine, rosterContract);
   if (entries !== undefined) roster?.learn(entries);
   return {
     life,
     engine,
-    election: engine.service(electionContract),
+    election,
     mesh: engine.service(meshContract),
     roster,
     signer: engine.service(signerContract),

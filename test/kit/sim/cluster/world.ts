@@ -157,6 +157,10 @@ export class World {
       mutate: this.#options.mutate ?? ((plugins: readonly AnyPlugin[]) => plugins),
       election: this.#options.election,
       restartsTor: this.#restartsTor,
+      onStepDown: () => {
+        const node = this.node(identity.node);
+        if (node !== undefined) node.changedAtMs = this.nowMs;
+      },
       observer: createObserver(this.observations, () => this.nowMs, identity.node),
     };
     this.nodes.push({ name, id: identity.node, parts, daemon: undefined, lives: 0, changedAtMs: this.nowMs });
