@@ -30,7 +30,7 @@ export interface DatagramSocket {
   send(to: InternetEndpoint, bytes: Uint8Array): void;
   /**
    * What comes from this sender waits in a buffer of its own from now on, which a flood from others does not fill. A hint: what is
-   * heard is the same. Beyond `expectedSenders` the one that was expected longest ago gives way.
+   * heard is the same. Beyond `expectedSenders` one gives way.
    */
   expect?(from: InternetEndpoint): void;
   /** Nothing is heard or sent any more. May be called again. */

@@ -36,7 +36,7 @@ export interface ExpectedSenders {
 export function createExpectedSenders(options: {
   /** Of the port that is shared, as the general socket has it. */
   readonly local: InternetEndpoint;
-  /** The one expected longest ago gives way beyond that. 0: nobody is, and the port is not shared. */
+  /** Beyond that one gives way: expected longest ago, of those not heard since if there are any. 0: nobody is expected, and the port is not shared. */
   readonly most: number;
   readonly make: (receiveBufferBytes: number) => Socket;
   readonly receive: DatagramListener;
@@ -83,9 +83,10 @@ export function createExpectedSenders(options: {
       }
       // Nothing came here since: perhaps this machine’s own address is another now, which a connected socket does not follow.
       if (known !== undefined) drop(name, known);
+      // Who was not heard is perhaps not there, and may be asked for often: it does not push out who is.
+      const leaving = all.size < most ? undefined : ([...all].find(([, { heard }]) => !heard) ?? [...all][0]);
+      if (leaving !== undefined) drop(...leaving);
       open(name, from);
-      const [oldest] = all;
-      if (all.size > most && oldest !== undefined) drop(...oldest);
     },
     close: () => {
       closed = true;

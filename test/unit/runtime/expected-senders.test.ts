@@ -159,6 +159,26 @@ describe('how many sockets there are', () => {
     expect(peersAt(port)).toEqual([]);
   });
 
+  test('who is heard does not give way to who is not there, only to others that are heard', async () => {
+    const { socket, port, until } = await bind(at(0), 3);
+    const here = await Promise.all([bind(at(0)), bind(at(0)), bind(at(0)), bind(at(0))]);
+    let said = 0;
+    const meet = async ({ socket: peer }: (typeof here)[number]): Promise<void> => {
+      socket.expect?.(peer.endpoint);
+      peer.send(socket.endpoint, Buffer.from('here'));
+      await until(++said);
+    };
+    const sorted = (...ports: readonly number[]): number[] => ports.toSorted((a, b) => a - b);
+    const [a, b, c, d] = here;
+    await meet(a);
+    await meet(b);
+    for (const peer of nobody) socket.expect?.(at(peer));
+    expect(peersAt(port)).toEqual(sorted(0, 4, a.port, b.port));
+    await meet(c);
+    await meet(d);
+    expect(peersAt(port)).toEqual(sorted(0, b.port, c.port, d.port));
+  });
+
   test('none where none was asked for', async () => {
     const { socket, port } = await bind(at(0));
     socket.expect?.(at(1));
