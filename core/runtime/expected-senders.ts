@@ -46,7 +46,9 @@ export function createExpectedSenders(options: {
   let closed = false;
 
   const drop = (name: string, expected: Expected): void => {
-    if (all.get(name) === expected) all.delete(name);
+    // A failure may be told after the close: that socket is no longer here.
+    if (all.get(name) !== expected) return;
+    all.delete(name);
     expected.socket.removeAllListeners('message');
     expected.socket.close();
   };
@@ -57,11 +59,9 @@ export function createExpectedSenders(options: {
     const fail = (): void => drop(name, expected);
     all.set(name, expected);
     socket.once('error', fail);
-    socket.once('connect', () => {
-      socket.off('error', fail);
-      // That the other end refuses is no news here either: it may be lost anyway.
-      socket.on('error', () => undefined);
-    });
+    // Later, that the other end refuses is no news: it may be lost anyway.
+    socket.on('error', () => undefined);
+    socket.once('connect', () => socket.off('error', fail));
     // Between the two calls the kernel may put others’ datagrams here: they are heard as if they had come to the general socket.
     socket.on('message', (bytes, { address, port }) => {
       if (address === from.host && port === from.port) expected.heard = true;

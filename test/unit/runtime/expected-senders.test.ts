@@ -179,6 +179,14 @@ describe('how many sockets there are', () => {
     expect(peersAt(port)).toEqual(sorted(0, b.port, c.port, d.port));
   });
 
+  test('an endpoint to which there is no way is expected in vain, as often as one likes', async () => {
+    const { socket, port } = await bind(at(0), 3);
+    // From a loopback address there is no way to another machine.
+    for (let count = 0; count < 20; count++) socket.expect?.({ host: `192.0.2.${1 + (count % 5)}`, port: 9 });
+    await sleep(20);
+    expect(peersAt(port)).toEqual([0]);
+  });
+
   test('none where none was asked for', async () => {
     const { socket, port } = await bind(at(0));
     socket.expect?.(at(1));
@@ -224,7 +232,10 @@ describe('a socket for one sender', () => {
           asked: '',
           bind: (_where: unknown, done: () => void) => (socket.bound = done),
           connect: (port: number, host: string) => (socket.asked = `${host}:${port}`),
-          close: () => (socket.closed = true),
+          close: () => {
+            if (socket.closed) throw new Error('not running');
+            socket.closed = true;
+          },
         });
         sockets.push(socket);
         return socket as unknown as Socket;
@@ -249,6 +260,18 @@ describe('a socket for one sender', () => {
     senders.expect(peer);
     expect(sockets).toHaveLength(2);
     expect(heard).toEqual([2, 1]);
+  });
+
+  test('whose failure is told after it had to go is not closed twice, and harms nobody in its place', () => {
+    const { sockets, senders } = play();
+    senders.expect(peer);
+    sockets[0]?.bound?.();
+    senders.expect(peer);
+    for (let count = 0; count < 2; count++) sockets[0]?.emit('error', new Error('ENETUNREACH'));
+    expect(sockets.map(({ closed }) => closed)).toEqual([true, false]);
+    senders.close();
+    sockets[1]?.emit('error', new Error('ENETUNREACH'));
+    expect(sockets.map(({ closed }) => closed)).toEqual([true, true]);
   });
 
   test('that cannot be bound or connected is closed: it would take what is for the general one', () => {
