@@ -174,7 +174,7 @@ export function configText(
     `control = ${quoted(formatEndpoint(tor))}`,
     '',
     '# Starts tor again when it has died or hangs, which otherwise is only written down (chimera status, state/repair.log).',
-    '# Take the signs away for it; the user that runs Chimera must be allowed to: plugins/repair/README.md.',
+    '# To have it, remove the # of the next two lines; the user that runs Chimera must be allowed to: plugins/repair/README.md.',
     '# [[repair.tors]]',
     '# unit = "tor@default.service"',
     '',

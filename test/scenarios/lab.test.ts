@@ -51,6 +51,18 @@ describe.concurrent('chimera lab', { timeout: 90_000 }, () => {
     expect(code).toBe(0);
   });
 
+  test('preset distinct: a client has what one HSDir has', async () => {
+    const { code, out } = await lab(['--preset', 'distinct']);
+    expect(out).toContain('Everything held.');
+    expect(code).toBe(0);
+  });
+
+  test('preset cluster is what init and join make: it is not offered', async () => {
+    const { code, err } = await lab(['--preset', 'cluster']);
+    expect(err).toContain('It must be one of stable, standalone,');
+    expect(code).toBe(2);
+  });
+
   test('an interruption ends it, says so, and leaves nothing', async () => {
     const { code, out, err } = await lab([], 'nodes start');
     expect(out).not.toContain('Everything held.');

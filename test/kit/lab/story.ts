@@ -67,6 +67,7 @@ class Lab {
   private readonly nodes: LabNode[] = [];
   /** In standalone mode: what stands behind the address without a node. */
   private readonly backends: Pick<LabNode, 'name' | 'tor' | 'site'>[] = [];
+  private readonly sites: { close(): Promise<void> }[] = [];
   private readonly visits: Visit[] = [];
   private network: TorNetwork | undefined;
   private members: TestMembers | undefined;
@@ -156,7 +157,7 @@ class Lab {
     const addresses: OnionAddress[] = [];
     for (const [index, name] of names.entries()) {
       const tor = tors[index] as TorInstance;
-      const site = await openSite(runtime.net, name);
+      const site = await this.openSite(name);
       const client = this.client(tor);
       await client.ready(visitLimitMs);
       const place = `${directory}/${name}`;
@@ -182,7 +183,7 @@ class Lab {
   private async startNode(name: string, tor: TorInstance, keyPath: string): Promise<void> {
     const members = this.members as TestMembers;
     const { runtime, shipped, preset, settings = {} } = this.options;
-    const site = await openSite(runtime.net, name);
+    const site = await this.openSite(name);
     const value = {
       ...settings,
       node: { ...settings.node, id: members.identity(name).node },
@@ -190,7 +191,7 @@ class Lab {
       tor: { ...settings.tor, control: formatEndpoint(tor.control) },
       heads: { ...settings.heads, target: formatEndpoint(site.endpoint) },
       plugins: { remove: ['heads/registry'], add: ['mesh'] },
-      ...this.tablesOf(preset),
+      ...this.tables(),
     };
     const loaded = { file: undefined, directory: this.options.directory, value };
     const resolved = await resolveConfig(loaded, shipped, preset);
@@ -199,14 +200,11 @@ class Lab {
     await this.launch({ name, tor, site, engine });
   }
 
-  /** Settings that only some presets know: who publishes is to be known, and the story reaches every head. */
-  private tablesOf(preset: string): Record<string, unknown> {
-    const { shipped, settings = {}, panic } = this.options;
-    const chosen = shipped.presets.get(preset);
-    const has = (name: string): boolean =>
-      chosen !== undefined && presetPlugins(chosen).some((plugin) => plugin.name === name);
+  /** Settings that only some presets know: the story reaches every head. */
+  private tables(): Record<string, unknown> {
+    const { settings = {}, panic } = this.options;
     return {
-      ...(has('hydra') ? { hydra: { spares: 0, ...settings.hydra } } : {}),
+      ...(this.has('hydra') ? { hydra: { spares: 0, ...settings.hydra } } : {}),
       ...(panic === undefined ? {} : panicTables(panic.turnMs, this.nodes.length === 0 ? this.adminSocket : undefined)),
     };
   }
@@ -269,6 +267,18 @@ class Lab {
     return result;
   }
 
+  /** Whether the preset has that plugin. */
+  private has(name: string): boolean {
+    const chosen = this.options.shipped.presets.get(this.options.preset);
+    return chosen !== undefined && presetPlugins(chosen).some((plugin) => plugin.name === name);
+  }
+
+  private async openSite(name: string): ReturnType<typeof openSite> {
+    const site = await openSite(this.options.runtime.net, name);
+    this.sites.push(site);
+    return site;
+  }
+
   private client(instance: TorInstance): TorClient {
     const client = createTorClient(this.options.runtime, { control: instance.control, name: instance.name });
     this.clients.push(client);
@@ -290,9 +300,11 @@ class Lab {
   private async verified(visitor: Visitor, introPoints: number): Promise<void> {
     const descriptor = await visitor.descriptor();
     const found = new Set(descriptor.introPoints.map(introPointId)).size;
+    // Where each HSDir has a subset of its own, nobody has all of them.
+    const isPart = this.has('merge/distinct') && found > 0 && found < introPoints;
     this.check(
-      found === introPoints,
-      `a client fetched it: certificates, signatures and the blinded key of the address verify; ${found} introduction points`,
+      found === introPoints || isPart,
+      `a client fetched it: certificates, signatures and the blinded key of the address verify; ${found}${isPart ? ` of ${introPoints}` : ''} introduction points`,
     );
   }
 
@@ -409,11 +421,8 @@ class Lab {
 
   async stop(): Promise<void> {
     await Promise.all(this.clients.map((client) => client.close()));
-    for (const { engine, site } of [...this.nodes].reverse()) {
-      await engine.stop();
-      await site?.close();
-    }
-    for (const { site } of this.backends) await site?.close();
+    for (const { engine } of [...this.nodes].reverse()) await engine.stop();
+    for (const site of this.sites) await site.close();
     await this.network?.stop();
   }
 }

@@ -104,6 +104,25 @@ export function describeStop(world: World): void {
       expect(await servicesOf(tor)).toEqual([mine, own]);
     });
 
+    test('killed: the head stays as it is, behind a proxy as well, and the next run takes it over', async () => {
+      const { tor, mine } = await torInUse(world);
+      const own = `${tor.dataDirectory}/chimera/node-1`;
+      const tables = tablesFor(tor.control, makeMaster(world), { plugins: { add: ['proxy'] } });
+      const node = runNode(world, tables);
+      await node.line(published);
+      node.kill('SIGKILL');
+      await node.ended;
+      expect(await servicesOf(tor)).toEqual([mine, own]);
+      const address = readFileSync(`${own}/hostname`, 'utf8').trim();
+      const again = runNode(world, tables);
+      await again.line(published);
+      expect(await again.line(({ message }) => message === 'the head is set up')).toMatchObject({
+        address: address.replace('.onion', ''),
+      });
+      expect(await stopped(again)).toMatchObject({ code: 0 });
+      expect(await servicesOf(tor)).toEqual([mine]);
+    });
+
     test('one that npm hands on a second time is one', async () => {
       const { tor, mine } = await torInUse(world);
       const node = runNode(world, tablesFor(tor.control, makeMaster(world)));
