@@ -142,6 +142,7 @@ export function createMeshNode(options: {
     book,
     identity,
     clock,
+    random,
     log,
     endpoints: () => transport.endpoints ?? [transport.endpoint],
     tell: (messages) => {

@@ -4,7 +4,7 @@
  */
 import type { Json, NodeIdentity } from '../../core/engine/index.ts';
 import { ChimeraError } from '../../core/errors.ts';
-import type { Clock, Log, Timer } from '../../core/runtime/index.ts';
+import type { Clock, Log, Random, Timer } from '../../core/runtime/index.ts';
 import type { Book } from './book.ts';
 import { createCopies } from './copies.ts';
 import { carriedForMs } from './leads.ts';
@@ -23,6 +23,11 @@ import {
 
 /** A change is told this much later, so that several go out together. */
 const soonMs = 5;
+/**
+ * So far above a later life that it hears of a life goes at most, milliseconds as all incarnations: two that hear of the same one, of
+ * which neither knows the other, would otherwise say different things under the same version, and nobody could tell which is the later.
+ */
+const riseMs = 65_536;
 /** A leader that is asked says so by a fresh lease, unless it has a moment ago. */
 const freshLeaseMs = 100;
 
@@ -51,13 +56,14 @@ export function createVoice(options: {
   readonly book: Book;
   readonly identity: NodeIdentity;
   readonly clock: Clock;
+  readonly random: Random;
   readonly log: Log;
   readonly endpoints: () => readonly string[];
   /** Says it to all who should hear it first. */
   readonly tell: (messages: readonly Message[]) => void;
   readonly spread: (key: string, message: Message) => void;
 }): Voice {
-  const { book, identity, clock, log, endpoints, tell, spread } = options;
+  const { book, identity, clock, random, log, endpoints, tell, spread } = options;
   const self = identity.node;
   const said = new Map<string, { readonly version: number; readonly text: string; readonly bytes: Uint8Array }>();
   const fresh = new Set<string>();
@@ -102,7 +108,7 @@ export function createVoice(options: {
   let latest = -1;
   const rise = (): void => {
     if (latest < book.incarnation) return;
-    book.incarnation = latest + 1;
+    book.incarnation = latest + 1 + random.int(riseMs);
     log.warn('the others remember a later life of this node', { node: self });
     sequence = 0;
     soon(presenceKind, ...said.keys());

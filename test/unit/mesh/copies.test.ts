@@ -16,6 +16,40 @@ function heardBy(): { readonly codes: string[]; readonly log: Log } {
   return { codes, log: { ...silentLog, error } };
 }
 
+describe.each([
+  ['first', 'second'],
+  ['second', 'first'],
+])('a node whose wall clock is set back at each start says %s, then %s', (former, now) => {
+  test('and all believe what it says now, whoever has heard the former life', async () => {
+    const { clock, bus, join, members } = testMesh(['a', 'b', 'c']);
+    const [a, b] = [join('a'), join('b')];
+    const original = join('c');
+    await clock.advance(10_000);
+    original.kill();
+    bus.cut('b', 'a');
+    bus.cut('b', 'c');
+    const life = (said: string): ReturnType<typeof join> => {
+      const { mesh, ...rest } = join('c', members.entries, 'c', silentLog, -3_600_000);
+      mesh.publish('load', said);
+      return { mesh, ...rest };
+    };
+    const before = life(former);
+    await clock.advance(5_000);
+    expect(a.values('load')).toEqual([['c', former]]);
+    before.kill();
+    bus.heal('b', 'c');
+    bus.cut('a', 'c');
+    life(now);
+    await clock.advance(5_000);
+    expect(b.values('load')).toEqual([['c', now]]);
+    bus.heal('a', 'c');
+    bus.heal('a', 'b');
+    await clock.advance(20_000);
+    expect(a.values('load')).toEqual([['c', now]]);
+    expect(b.values('load')).toEqual([['c', now]]);
+  });
+});
+
 describe('two nodes with the same keys', () => {
   test('both say so by a coded error, cost the others little, and one that is left is heard', async () => {
     const { clock, bus, join, members } = testMesh(['a', 'b', 'c'], { delayMs: { minimum: 1, maximum: 30 } });

@@ -8,7 +8,7 @@ import type { World } from '../../kit/sim/cluster/world.ts';
 
 function setUp() {
   const election = { publisher: undefined as string | undefined, epoch: 4, elected: true };
-  const daemon = { election, mesh: { record: () => undefined }, engine: { node: 'id' } };
+  const daemon = { election, mesh: { record: () => undefined }, engine: { node: 'id' }, signer: { ready: true } };
   const tor = { running: true, run: { process: { frozen: false } } };
   const node = { name: 'n1', id: 'id', lives: 1, changedAtMs: 0, daemon, parts: { tor } };
   const world = {
