@@ -58,7 +58,7 @@ const kinds: readonly EventKind[] = [
 /** What waits, now and then, for a publication to begin. */
 const ambushes: ReadonlySet<EventKind> = new Set(['crash', 'power', 'pause']);
 /** What changes nothing that could unseat a publisher or hide a head. */
-const harmless: ReadonlySet<EventKind> = new Set(['forgery', 'clockJump']);
+const harmless: ReadonlySet<string> = new Set(['forgery', 'clockJump']);
 
 export class Storm {
   readonly disturbances: Disturbance[] = [];
@@ -136,7 +136,7 @@ export class Storm {
     const disturbance: Disturbance = { kind, nodes: names, fromMs: world.nowMs, untilMs: Infinity };
     if (!harmless.has(kind)) this.disturbances.push(disturbance);
     if (this.disturbances.length > 200) this.disturbances.splice(0, 100);
-    for (const node of nodes) node.changedAtMs = world.nowMs;
+    this.#changed(disturbance);
     const timer = world.clock.after(secs * 1_000, () => this.#repair(disturbance, repair));
     this.#repairs.set(disturbance, { repair, timer });
     return disturbance;
@@ -147,8 +147,13 @@ export class Storm {
     this.#repairs.delete(disturbance);
     disturbance.untilMs = world.nowMs;
     world.trace.line(`${disturbance.kind} is over: ${disturbance.nodes.join(' ')}`);
-    for (const node of world.nodes) if (disturbance.nodes.includes(node.name)) node.changedAtMs = world.nowMs;
+    this.#changed(disturbance);
     repair();
+  }
+
+  #changed({ kind, nodes }: Disturbance): void {
+    if (harmless.has(kind)) return;
+    for (const node of this.#world.nodes) if (nodes.includes(node.name)) node.changedAtMs = this.#world.nowMs;
   }
 
   /** Called when a node begins to send a publication: the worst moment for it to stop. */
