@@ -6,6 +6,7 @@
  */
 import type { ClusterSecrets, MeshChange, NodeIdentity, PeerLife, Transport } from '../../core/engine/index.ts';
 import type { Clock, Log, Random, Timer } from '../../core/runtime/index.ts';
+import { createBeat } from './beat.ts';
 import { blobOf, Book } from './book.ts';
 import { createChannel } from './channel.ts';
 import { contentsOf, Exchange } from './exchange.ts';
@@ -67,7 +68,6 @@ export function createMeshNode(options: {
   let dropped = 0;
   let tickedAtMs = clock.monotonic();
   let tickTimer: Timer | undefined;
-  let beatTimer: Timer | undefined;
   const releases: (() => void)[] = [];
   /** What has changed and is not told yet. */
   const changes: MeshChange[] = [];
@@ -188,24 +188,17 @@ export function createMeshNode(options: {
     settings,
   );
 
-  /** Signs a lease and sends it on its way. */
-  const beat = (): void => {
-    beatTimer?.cancel();
-    if (!running) return;
-    const issued = voice.lease();
-    const all = roster.nodes();
-    // The dead too, while there is a session: when a cut heals they hear of it at once.
-    const everybody =
-      all.length <= closeNodes
-        ? all.filter(
-            (node) =>
-              node !== self &&
-              (sessions.has(node) || (members.get(node) !== undefined && members.get(node)?.state !== 'dead')),
-          )
-        : overlay.branches(self, issued.sequence);
-    for (const node of everybody) send(node, [{ type: 'lease', lease: issued, ageMs: 0 }]);
-    if (voice.leading) beatTimer = clock.after(settings.beaconIntervalMs, beat);
-  };
+  const beat = createBeat({
+    self,
+    clock,
+    intervalMs: settings.beaconIntervalMs,
+    voice,
+    roster,
+    members,
+    overlay,
+    hasSession: (node) => sessions.has(node),
+    send,
+  });
 
   const heard = (node: string, atMs: number): void => {
     const wasDead = members.get(node)?.state === 'dead';
@@ -398,7 +391,7 @@ export function createMeshNode(options: {
     lead: (leading) => {
       if (voice.leading === leading) return;
       voice.leading = leading;
-      if (running) beat();
+      if (running) beat.now();
     },
     said: () => {
       if (book.presence(self) === undefined) voice.say();
@@ -428,13 +421,13 @@ export function createMeshNode(options: {
       tell();
       prober.start();
       tick();
-      if (voice.leading) beat();
+      if (voice.leading) beat.now();
     },
     leave: () => {
       if (!running) return;
       if (voice.leading) {
         voice.leading = false;
-        beat();
+        beat.now();
       }
       voice.leave();
       running = false;
@@ -443,7 +436,8 @@ export function createMeshNode(options: {
       channel.close();
       sessions.close();
       voice.close();
-      for (const timer of [tickTimer, beatTimer]) timer?.cancel();
+      beat.stop();
+      tickTimer?.cancel();
       for (const release of releases) release();
     },
   };
