@@ -8,7 +8,12 @@ import regressions from './simulator-seeds.json' with { type: 'json' };
 
 test('one seed gives one run, to the byte', async () => {
   const run = () =>
-    simulate({ seed: 'twice', nodes: 3, hours: 0.06, among: ['loss', 'crash', 'pause', 'partition', 'blackout'] });
+    simulate({
+      seed: 'twice',
+      nodes: 3,
+      hours: 0.06,
+      among: ['loss', 'crash', 'pause', 'partition', 'blackout', 'membership'],
+    });
   const [first, second] = [await run(), await run()];
   expect(first.digest).toBe(second.digest);
   expect(first.trace).toEqual(second.trace);
@@ -17,7 +22,7 @@ test('one seed gives one run, to the byte', async () => {
     seed: 'another',
     nodes: 3,
     hours: 0.06,
-    among: ['loss', 'crash', 'pause', 'partition', 'blackout'],
+    among: ['loss', 'crash', 'pause', 'partition', 'blackout', 'membership'],
   });
   expect(other.digest).not.toBe(first.digest);
 }, 60_000);
@@ -44,6 +49,8 @@ const quick = [
   'a descriptor that no client can open',
   'the master key in a log',
   'the passphrase in a log',
+  'the records of a removed member are still believed',
+  'the sessions of a removed member stay',
   'members keep the master key for themselves',
   'the master key over the network',
   'the replay window is off',

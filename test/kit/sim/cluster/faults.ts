@@ -62,6 +62,10 @@ export interface FaultOptions {
   /** All machines lose power at once: nobody is left who has the master key in its memory. */
   readonly blackoutEverySecs: number;
   readonly blackoutSecs: number;
+  /** A member is removed for good; another joins. */
+  readonly membershipEverySecs: number;
+  /** From the removal until the other one knocks. */
+  readonly membershipSecs: number;
 }
 
 export const noFaults: FaultOptions = {
@@ -103,6 +107,8 @@ export const noFaults: FaultOptions = {
   operatorEverySecs: 0,
   blackoutEverySecs: 0,
   blackoutSecs: 40,
+  membershipEverySecs: 0,
+  membershipSecs: 50,
 };
 
 /** What each class sets when it is on. `x` is a number from 0 to 1 that says how hard. A new one comes last: the others are drawn as before. */
@@ -129,6 +135,7 @@ const classes = {
   clone: (x: number) => ({ cloneEverySecs: 1_200 - 400 * x }),
   operator: (x: number) => ({ operatorEverySecs: 500 - 200 * x }),
   blackout: (x: number) => ({ blackoutEverySecs: 900 - 500 * x }),
+  membership: (x: number) => ({ membershipEverySecs: 500 - 250 * x }),
 } as const satisfies Record<string, (x: number) => Partial<FaultOptions>>;
 
 export type FaultClass = keyof typeof classes;

@@ -24,3 +24,10 @@ export const beside =
     ...plugins,
     definePlugin({ name: 'mistake', summary: 'A mistake.', ...contracts, apply }),
   ];
+
+/** Methods of a class replaced, until what it gives is called. */
+export function patched<T extends object>(prototype: T, methods: Partial<T>): () => void {
+  const before = Object.getOwnPropertyDescriptors(prototype);
+  Object.assign(prototype, methods);
+  return () => void Object.defineProperties(prototype, before);
+}

@@ -19,7 +19,8 @@ import { ReplayWindow } from '../../../../plugins/mesh/session/window.ts';
 import type { Broken } from './checkers/index.ts';
 import { noFaults } from './faults.ts';
 import { secretMutations } from './mutations-secrets.ts';
-import { beside, often, type Mutation } from './mutation.ts';
+import { membershipMutations } from './mutations-membership.ts';
+import { beside, often, patched, type Mutation } from './mutation.ts';
 import { simulate } from './simulate.ts';
 import { over, replaced, withHost, withService } from './wrap.ts';
 
@@ -35,15 +36,9 @@ const selfish = (node: string): ElectionOrder<null> => ({
   compare: (a, b) => Number(b.node === node) - Number(a.node === node),
 });
 
-/** Methods of a class replaced, until what it gives is called. */
-function patched<T extends object>(prototype: T, methods: Partial<T>): () => void {
-  const before = Object.getOwnPropertyDescriptors(prototype);
-  Object.assign(prototype, methods);
-  return () => void Object.defineProperties(prototype, before);
-}
-
 export const mutations: readonly Mutation[] = [
   ...secretMutations,
+  ...membershipMutations,
   {
     name: 'a publisher that stood still sends what it had begun',
     breaks: ['I3'],

@@ -36,6 +36,9 @@ import { replaced, withService } from './wrap.ts';
 /** Where the operator's sealed key lies on those machines that may be started first. */
 export const sealedKeyIn = (directory: string): string => `${directory}/master.sealed`;
 
+/** Where a machine lets others in. */
+export const doorOf = ({ name }: Machine): string => `door-${name}:7412`;
+
 /** The only command of a simulated machine. */
 export const restartTor = 'restart-tor';
 
@@ -148,7 +151,7 @@ function ownPlugins(
 
 const defaultElection = 'election/uptime';
 /** Of preset cluster, what a storm has no subject for; each run has an election of its own. */
-const without = ['admin', 'transport/udp', 'proxy', 'join', defaultElection];
+const without = ['admin', 'transport/udp', 'proxy', defaultElection];
 
 /** Whoever asks for it, the operator or a plugin: the one who leaves goes on until another has begun. */
 function tellStepDown(election: Election, told: () => void): void {
@@ -178,6 +181,7 @@ export async function makeDaemon(
     node: { id: 'simulated', state_directory: directory },
     // Where the machine has nothing else that restarts its tor.
     ...(parts.restartsTor ? { repair: { tors: [{ command: [restartTor] }] } } : {}),
+    join: { listen: doorOf(parts.machine) },
     vault: { onion_address: address, ...(isKeeper ? { sealed_key_path: sealedKeyPath } : {}) },
     tor: { control: formatEndpoint(tor.control) },
     // Changes are told by events; a poll only finds what hangs, and costs much.

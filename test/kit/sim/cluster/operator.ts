@@ -6,7 +6,7 @@ import type { ClusterSecret, NodeIdentity } from '../../../../core/engine/index.
 import { isChimeraError } from '../../../../core/errors.ts';
 import { ascii } from '../../../../core/onion/bytes.ts';
 import type { Random } from '../../../../core/runtime/random.ts';
-import { createClusterSecret, createNodeKey, writeClusterSecrets } from '../../../../plugins/identity/index.ts';
+import { createClusterSecret, createNodeKey } from '../../../../plugins/identity/index.ts';
 import { sealMasterKey } from '../../../../plugins/signer/vault/index.ts';
 import { sealedKeyIn } from './node.ts';
 import type { SimulatedNode, World } from './world.ts';
@@ -41,13 +41,13 @@ export class Operator {
     return createClusterSecret(this.#random);
   }
 
-  /** The files of a machine: its own key, what it was told of the cluster, and the sealed key if it may be started first. */
-  async setUp(directory: string, random: Random, secrets: readonly ClusterSecret[]): Promise<NodeIdentity> {
-    const { store } = this.#world;
+  /** The files of a machine: its own key, and the sealed key if it may be started first. */
+  async setUp(directory: string, random: Random): Promise<NodeIdentity> {
+    const { store, nodes } = this.#world;
     await store.makeDirectory(directory);
     const identity = await createNodeKey(store, `${directory}/node_key`, random);
-    await writeClusterSecrets(store, `${directory}/cluster_secrets`, secrets, { fresh: true });
-    const keepers = store.files().filter((path) => path.startsWith('/machines/') && path.endsWith('/master.sealed'));
+    const files = new Set(store.files());
+    const keepers = nodes.filter(({ parts }) => files.has(sealedKeyIn(parts.directory)));
     if (keepers.length < mostKeepers) await store.write(sealedKeyIn(directory), this.#sealed);
     return identity;
   }

@@ -97,6 +97,10 @@ export async function simulate(options: SimulationOptions): Promise<SimulationRe
     world.trace.bytes(`${datagram.from} ${datagram.to}`, datagram.bytes);
     for (const checker of sent) checker.sent?.(datagram);
   };
+  world.onBytes = (datagram) => {
+    world.trace.bytes(`${datagram.from} ${datagram.to}`, datagram.bytes);
+    for (const checker of sent) checker.sent?.(datagram);
+  };
   world.onLog = (node, message, fields) => {
     for (const checker of checkers) checker.log?.(node, message, fields);
   };

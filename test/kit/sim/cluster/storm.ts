@@ -6,6 +6,7 @@ import type { Timer } from '../../../../core/runtime/index.ts';
 import type { SeededRandom } from '../seeded-random.ts';
 import { cloneOf, forge, misbehave } from './attackers.ts';
 import type { FaultOptions } from './faults.ts';
+import { Membership } from './membership.ts';
 import type { SimulatedNode, World } from './world.ts';
 
 /** What is wrong now, and until when it could be felt. */
@@ -34,7 +35,8 @@ type EventKind =
   | 'hsdir'
   | 'clone'
   | 'operator'
-  | 'blackout';
+  | 'blackout'
+  | 'membership';
 
 const kinds: readonly EventKind[] = [
   'crash',
@@ -54,11 +56,15 @@ const kinds: readonly EventKind[] = [
   'clone',
   'operator',
   'blackout',
+  'membership',
 ];
 /** What waits, now and then, for a publication to begin. */
 const ambushes: ReadonlySet<EventKind> = new Set(['crash', 'power', 'pause']);
 /** What changes nothing that could unseat a publisher or hide a head. */
 const harmless: ReadonlySet<string> = new Set(['forgery', 'clockJump']);
+
+/** Below it nobody is removed: two must be left. */
+const fewestToLose = 3;
 
 export class Storm {
   readonly disturbances: Disturbance[] = [];
@@ -69,6 +75,7 @@ export class Storm {
   readonly #world: World;
   readonly #faults: FaultOptions;
   readonly #random: SeededRandom;
+  readonly #membership: Membership;
   readonly #timers = new Map<EventKind, Timer>();
   readonly #repairs = new Map<Disturbance, { readonly repair: () => void; readonly timer: Timer }>();
   #blowing = false;
@@ -78,6 +85,7 @@ export class Storm {
     this.#world = world;
     this.#faults = faults;
     this.#random = random;
+    this.#membership = new Membership(world, random.fork('membership'));
   }
 
   begin(): void {
@@ -190,7 +198,7 @@ export class Storm {
         if (kind === 'power') void parts.tor.kill();
         if (this.#random.float() < faults.damagedStateShare) void this.#damage(victim);
         this.#for(kind, [victim], this.#secs(faults[`${kind}Secs`]), () => {
-          if (kind === 'power') void world.raise(parts.tor);
+          if (kind === 'power') void world.raise(victim);
           void world.start(victim);
         });
         return;
@@ -255,7 +263,7 @@ export class Storm {
       case 'torRestart': {
         if (!parts.tor.running) return;
         void parts.tor.kill();
-        this.#for(kind, [victim], this.#secs(15), () => void world.raise(parts.tor));
+        this.#for(kind, [victim], this.#secs(15), () => void world.raise(victim));
         return;
       }
       case 'torHang': {
@@ -281,8 +289,29 @@ export class Storm {
       }
       case 'blackout': {
         this.#blackout();
+        return;
+      }
+      case 'membership': {
+        this.#replace(victim);
       }
     }
+  }
+
+  /** A member is removed, and its machine goes on, is started again, or is gone; later another one joins. */
+  #replace(victim: SimulatedNode): void {
+    const world = this.#world;
+    if (this.#membership.changing || world.nodes.length < fewestToLose || world.awake().length < 2) return;
+    const fate = this.#one(['goes on', 'is started again', 'is gone'] as const);
+    const secs = this.#secs(this.#faults.membershipSecs);
+    world.trace.line(`${victim.name} is to be removed, and ${fate}`);
+    if (fate !== 'goes on') world.kill(victim);
+    if (fate === 'is gone') world.scrap(victim);
+    const removed = this.#membership.remove(victim);
+    if (fate === 'is started again') world.clock.after(secs * 300, () => void world.start(victim));
+    this.#for('membership', [victim], secs, () => {
+      if (!victim.scrapped) world.scrap(victim);
+      void removed.then(() => this.#membership.join());
+    });
   }
 
   #blackout(): void {
@@ -294,7 +323,7 @@ export class Storm {
     }
     this.#for('blackout', dark, this.#secs(this.#faults.blackoutSecs), () => {
       for (const node of dark) {
-        void world.raise(node.parts.tor);
+        void world.raise(node);
         world.clock.after(5_000 * this.#random.float(), () => void world.start(node));
       }
     });

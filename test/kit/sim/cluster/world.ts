@@ -8,6 +8,7 @@ import { rememberAgreed } from '../../../../core/onion/key-agreement.ts';
 import { rememberVerified } from '../../../../core/onion/signature.ts';
 import type { CycleResult } from '../../../../core/pipeline/index.ts';
 import { formatEndpoint, type LogFields, type Processes } from '../../../../core/runtime/index.ts';
+import { writeClusterSecrets } from '../../../../plugins/identity/index.ts';
 import { rememberSealed } from '../../../../plugins/mesh/session/noise.ts';
 import { rememberDerived } from '../../../../plugins/signer/vault/blob.ts';
 import { startEmbeddedNetwork, type EmbeddedNetwork, type EmbeddedTor } from '../../network/embedded/index.ts';
@@ -16,7 +17,7 @@ import { createMemoryNet, type MemoryNet } from '../memory-net.ts';
 import { createMemoryStore, type MemoryStore } from '../memory-store.ts';
 import { createSeededRandom, type SeededRandom } from '../seeded-random.ts';
 import { createVirtualClock, type VirtualClock } from '../virtual-clock.ts';
-import { endpointOf, SimulatedBus } from './bus.ts';
+import { endpointOf, SimulatedBus, type Datagram } from './bus.ts';
 import type { FaultOptions } from './faults.ts';
 import { Life, type Machine } from './life.ts';
 import { makeDaemon, restartTor, type Daemon, type NodeParts } from './node.ts';
@@ -34,6 +35,8 @@ export interface SimulatedNode {
   lives: number;
   /** When its daemon, tor or connections changed last, monotonic. */
   changedAtMs: number;
+  /** Of one that was removed: its machine is gone, and is started no more. */
+  scrapped: boolean;
 }
 
 export interface WorldOptions {
@@ -64,7 +67,10 @@ export class World {
   readonly trace: Trace;
   readonly bus: SimulatedBus;
   readonly observations: Observations;
+  /** The members. */
   readonly nodes: SimulatedNode[] = [];
+  /** Those that were removed. */
+  readonly former: SimulatedNode[] = [];
   readonly master: MasterKey;
   readonly address: OnionAddress;
   readonly operator: Operator;
@@ -79,8 +85,13 @@ export class World {
   /** Called with each daemon before it is started. */
   onDaemon: (node: SimulatedNode, daemon: Daemon) => void = () => undefined;
   onResult: (node: SimulatedNode, result: CycleResult) => void = () => undefined;
+  /** Called with what goes over streams between members and those who join. */
+  onBytes: (datagram: Datagram) => void = () => undefined;
+  /** Called with secrets that come up on the way. */
+  onSecret: (name: string, secret: Uint8Array) => void = () => undefined;
   readonly #options: WorldOptions;
   #entries: Uint8Array | undefined;
+  #machines = 0;
   readonly #starting = new Set<SimulatedNode>();
   readonly #raising = new Map<EmbeddedTor, Promise<void>>();
   /** In some clusters the nodes' own `repair` restarts a tor, in the others something else does. */
@@ -120,18 +131,25 @@ export class World {
       directory: '/tor',
       netOf: (name) => net.host(`tor-${name}`),
     });
-    const names = Array.from({ length: this.#options.nodes }, (_none, index) => `n${index}`);
-    const tors: EmbeddedTor[] = [];
-    for (const name of names) tors.push(await clock.runFor(this.network.addTor({ name }), startLimitMs));
+    this.clusterSecret = await this.operator.found();
+    const machines: SimulatedNode[] = [];
+    for (let count = 0; count < this.#options.nodes; count++)
+      machines.push(await clock.runFor(this.addMachine(), startLimitMs));
     this.spare = await clock.runFor(this.network.addTor({ name: 'spare' }), startLimitMs);
     this.client = await clock.runFor(this.network.addTor({ name: 'client', socks: true }), startLimitMs);
     await clock.runFor(this.network.ready(), 3 * votingSeconds * 1_000);
-    this.clusterSecret = await this.operator.found();
-    for (const [index, name] of names.entries()) await this.#addNode(name, tors[index] as EmbeddedTor);
+    for (const machine of machines) {
+      const { directory } = machine.parts;
+      await writeClusterSecrets(store, `${directory}/cluster_secrets`, [this.clusterSecret], { fresh: true });
+      this.enrol(machine);
+    }
   }
 
-  async #addNode(name: string, tor: EmbeddedTor): Promise<void> {
+  /** A machine with a tor, a site and a key of its own, that belongs to no cluster yet. */
+  async addMachine(): Promise<SimulatedNode> {
+    const name = `n${this.#machines++}`;
     const own = this.random.fork(name);
+    const tor = await this.network.addTor({ name });
     const machine: Machine = {
       name,
       monotonicOffsetMs: Math.floor(1e7 * own.float()),
@@ -144,7 +162,7 @@ export class World {
       stream.on('data', (chunk: Buffer) => stream.write(`${name}\n`.repeat(chunk.length)));
     });
     const directory = `/machines/${name}`;
-    const identity = await this.operator.setUp(directory, own.fork('identity'), [this.clusterSecret]);
+    const identity = await this.operator.setUp(directory, own.fork('identity'));
     const parts: NodeParts = {
       machine,
       identity,
@@ -163,11 +181,47 @@ export class World {
       },
       observer: createObserver(this.observations, () => this.nowMs, identity.node),
     };
-    this.nodes.push({ name, id: identity.node, parts, daemon: undefined, lives: 0, changedAtMs: this.nowMs });
+    const { node: id } = identity;
+    return { name, id, parts, daemon: undefined, lives: 0, changedAtMs: this.nowMs, scrapped: false };
   }
 
+  /** A member from now on. */
+  enrol(node: SimulatedNode): void {
+    this.nodes.push(node);
+    this.#changed();
+  }
+
+  /** No member from now on, whatever its daemon does. */
+  expel(node: SimulatedNode): void {
+    this.nodes.splice(this.nodes.indexOf(node), 1);
+    this.former.push(node);
+    this.#changed();
+  }
+
+  #changed(): void {
+    for (const node of this.nodes) node.changedAtMs = this.nowMs;
+  }
+
+  /** What is given from now on to a node that has lost its roster. */
+  learnRoster(): void {
+    const entries = this.awake().flatMap(({ daemon }) => daemon?.roster?.entries() ?? []);
+    this.#entries = entries.reduce(
+      (longest, one) => (one.length > longest.length ? one : longest),
+      this.#entries ?? new Uint8Array(),
+    );
+  }
+
+  /** The machine of one that was removed is switched off for good. */
+  scrap(node: SimulatedNode): void {
+    this.trace.line(`${node.name} is scrapped`);
+    node.scrapped = true;
+    this.kill(node);
+    void node.parts.tor.kill();
+  }
+
+  /** A member, or one that was. */
   node(id: string): SimulatedNode | undefined {
-    return this.nodes.find((node) => node.id === id);
+    return this.nodes.find((node) => node.id === id) ?? this.former.find((node) => node.id === id);
   }
 
   /** Those whose daemons run and do not stand still. */
@@ -175,23 +229,24 @@ export class World {
     return this.nodes.filter(({ daemon }) => daemon?.running === true && daemon.life.state === 'up');
   }
 
-  /** Starts a tor that does not run. Several may want it at once. */
-  raise(tor: EmbeddedTor): Promise<void> {
-    if (tor.running) return Promise.resolve();
+  /** Starts a node's tor if it does not run. Several may want it at once. */
+  raise({ parts: { tor }, scrapped }: SimulatedNode): Promise<void> {
+    if (tor.running || scrapped) return Promise.resolve();
     const raising = this.#raising.get(tor) ?? tor.start().finally(() => this.#raising.delete(tor));
     this.#raising.set(tor, raising);
     return raising;
   }
 
   /** A machine on which one command does something: it restarts the machine's tor. */
-  #processesOf({ name, parts }: SimulatedNode): Processes {
+  #processesOf(node: SimulatedNode): Processes {
+    const { name, parts } = node;
     return {
       start: async (command) => {
         if (command !== restartTor) throw new Error(`${command}: no such command`);
         this.trace.line(`${name} restarts its tor`);
         const ended = parts.tor
           .kill()
-          .then(() => this.raise(parts.tor))
+          .then(() => this.raise(node))
           .then(() => ({ code: 0, signal: null }));
         return { pid: 1, ended, output: () => '', kill: () => undefined };
       },
@@ -216,7 +271,7 @@ export class World {
 
   /** Starts a daemon, and goes on at once: the start takes its time. */
   async start(node: SimulatedNode): Promise<void> {
-    if (node.daemon !== undefined || this.#starting.has(node)) return;
+    if (node.daemon !== undefined || node.scrapped || this.#starting.has(node)) return;
     this.#starting.add(node);
     const life = this.life(node.parts.machine, `${node.name}/${node.lives++}`, node.id);
     this.trace.line(`${node.name} starts`);
@@ -227,6 +282,10 @@ export class World {
       this.onResult(node, result);
     });
     this.#starting.delete(node);
+    if (node.scrapped) {
+      life.kill();
+      return;
+    }
     node.daemon = daemon;
     node.changedAtMs = this.nowMs;
     this.onDaemon(node, daemon);
@@ -287,7 +346,7 @@ export class World {
   }
 
   async end(): Promise<void> {
-    for (const node of this.nodes) this.kill(node);
+    for (const node of [...this.nodes, ...this.former]) this.kill(node);
     await this.clock.runFor(this.network.stop(), startLimitMs);
     rememberVerified(0);
     rememberSealed(0);

@@ -52,6 +52,9 @@ export function checkConvergence({ world, storm, broken }: CheckerContext, { hel
           continue;
         }
         const there = new Set(upload.introPoints?.map((point) => world.observations.owners.get(point)));
+        const gone = world.former.filter(({ id }) => there.has(id)).map(({ name }) => name);
+        if (gone.length > 0)
+          broken(invariant, `the descriptor has ${gone.join(' ')} after the calm, which was removed`);
         const missing = world.nodes.filter(({ id }) => !there.has(id)).map(({ name }) => name);
         if (missing.length > 0) broken(invariant, `the descriptor lacks ${missing.join(' ')} after the calm`);
       }

@@ -5,6 +5,7 @@ import type { Checker, CheckerContext } from './checker.ts';
 import { checkConvergence } from './convergence.ts';
 import { checkDirectories } from './directories.ts';
 import { checkEpochs } from './epochs.ts';
+import { checkMembership } from './membership.ts';
 import { checkMessages } from './messages.ts';
 import { checkSecrets } from './secrets.ts';
 import { checkSessions } from './sessions.ts';
@@ -13,8 +14,8 @@ export * from './checker.ts';
 
 export function makeCheckers(context: CheckerContext, directories: Directories): readonly Checker[] {
   return [
-    ...[checkEpochs, checkDirectories, checkMessages, checkSecrets, checkSessions, checkBounds].map((make) =>
-      make(context),
+    ...[checkEpochs, checkDirectories, checkMessages, checkSecrets, checkSessions, checkBounds, checkMembership].map(
+      (make) => make(context),
     ),
     checkConvergence(context, directories),
   ];

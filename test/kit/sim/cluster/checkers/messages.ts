@@ -37,7 +37,7 @@ export const checkMessages: MakeChecker = ({ world, storm, broken }) => {
     while (versions.size > mostVersions) versions.delete(versions.keys().next().value as string);
   };
   const rememberAll = (): void => {
-    for (const node of world.nodes) {
+    for (const node of [...world.nodes, ...world.former]) {
       if (node.daemon !== undefined) for (const kind of kinds) remember(node, node.daemon, kind);
     }
   };

@@ -42,6 +42,7 @@ export const checkSecrets: MakeChecker = ({ world, broken }) => {
     secrets.push(secretOf(`the cluster’s secret, generation ${generation}`, secret, /\/cluster_secrets$/));
   };
   learn(world.clusterSecret);
+  world.onSecret = (name, secret) => void secrets.push(secretOf(name, secret));
   const told = new Set<string>();
   const once = (what: string): void => {
     if (told.has(what)) return;
