@@ -23,14 +23,15 @@ const joinMs = 20_000;
 /** Every byte that goes over a stream is told. */
 function overheard(net: Net, tell: (bytes: Uint8Array) => void): Net {
   const listenTo = (stream: Duplex): Duplex => {
-    const { write, push } = stream;
+    const write = stream.write.bind(stream) as (...args: unknown[]) => boolean;
+    const push = stream.push.bind(stream) as (...args: unknown[]) => boolean;
     const heard = <T>(chunk: T): T => {
       if (chunk instanceof Uint8Array) tell(chunk);
       return chunk;
     };
     return Object.assign(stream, {
-      write: (chunk: unknown, ...rest: never[]) => Reflect.apply(write, stream, [heard(chunk), ...rest]),
-      push: (chunk: unknown, ...rest: never[]) => Reflect.apply(push, stream, [heard(chunk), ...rest]),
+      write: (chunk: unknown, ...rest: unknown[]) => write(heard(chunk), ...rest),
+      push: (chunk: unknown, ...rest: unknown[]) => push(heard(chunk), ...rest),
     });
   };
   return { ...net, connect: async (endpoint, signal) => listenTo(await net.connect(endpoint, signal)) };
