@@ -97,10 +97,10 @@ export const checkMembership: MakeChecker = ({ world, storm, broken }) => {
   return {
     daemon: (_node, { secrets, roster }) => {
       secrets?.onChange(() => {
-        for (const secret of secrets.current()) {
-          const name = secretName(secret);
-          if (!madeWithout.has(name)) madeWithout.set(name, new Set(roster?.removed()));
-        }
+        // The one before it was there when somebody was removed.
+        const [newest] = secrets.current();
+        const name = newest && secretName(newest);
+        if (name !== undefined && !madeWithout.has(name)) madeWithout.set(name, new Set(roster?.removed()));
       });
     },
     upload: (upload) => {
