@@ -241,14 +241,9 @@ export function createMeshNode(options: {
         if (message.node !== self && roster.isMember(message.node)) prober.probe(from, message.nonce, message.node);
         return;
       case 'probed':
+        if (!prober.probed(message.nonce, message.node) || atMs === undefined) return;
         // Of a leader only its own word and its leases count.
-        if (
-          prober.probed(message.nonce, message.node) &&
-          members.get(message.node)?.leading !== true &&
-          atMs !== undefined
-        ) {
-          heard(message.node, atMs - message.ageMs);
-        }
+        if (members.get(message.node)?.leading !== true) heard(message.node, atMs - message.ageMs);
         return;
       case 'suspicion':
         news.suspicion(message);
