@@ -10,6 +10,7 @@ import { createBeat } from './beat.ts';
 import { blobOf, Book } from './book.ts';
 import { createChannel } from './channel.ts';
 import { contentsOf, Exchange } from './exchange.ts';
+import { Introductions } from './introductions.ts';
 import { Leads } from './leads.ts';
 import { Members } from './members.ts';
 import { decodeContent, type Message } from './message.ts';
@@ -111,8 +112,15 @@ export function createMeshNode(options: {
         tell();
       },
       outlived: (later) => voice.outlived(later),
+      unanswered: (node, endpoint) => introductions.introduce(node, endpoint),
       dropped: (why) => drop(why),
     },
+  });
+  const introductions = new Introductions(options, {
+    told: (admission) => {
+      if (book.admit(admission) === 'new') rosterChanged([{ type: 'admission', admission }]);
+    },
+    dropped: (why) => drop(why),
   });
   const send = (node: string, messages: readonly Message[]): void => {
     for (const content of contentsOf(messages)) sessions.send(node, content);
@@ -410,7 +418,9 @@ export function createMeshNode(options: {
       tickedAtMs = clock.monotonic();
       if (book.presence(self) === undefined) voice.say();
       releases.push(
-        transport.onMessage((from, bytes) => sessions.take(bytes, from)),
+        transport.onMessage((from, bytes) => {
+          if (!introductions.take(bytes)) sessions.take(bytes, from);
+        }),
         secrets.onChange(() => sessions.secretsChanged()),
       );
       tell();

@@ -8,7 +8,7 @@ export const wireVersion = 2;
 /** No datagram is larger: it passes any real path in one piece (IPv6's least MTU, less headers). */
 export const maximumDatagramBytes = 1_232;
 
-export const datagramTypes = { initiation: 1, response: 2, cookie: 3, data: 4 } as const;
+export const datagramTypes = { initiation: 1, response: 2, cookie: 3, data: 4, introduction: 5 } as const;
 
 const prefixBytes = 2;
 const indexBytes = 4;
@@ -20,12 +20,15 @@ export const initiationPayloadBytes = 8 + 6 + 4;
 export const responsePayloadBytes = 1 + 8 + 6 + 6;
 export const cookieBytes = 16;
 export const cookieNonceBytes = 12;
+export const introductionNonceBytes = 12;
 
 const initiationNoiseBytes = initiationOverhead + initiationPayloadBytes;
 const responseNoiseBytes = responseOverhead + responsePayloadBytes;
 export const initiationBytes = prefixBytes + indexBytes + initiationNoiseBytes + 2 * macBytes;
 export const responseBytes = prefixBytes + 2 * indexBytes + responseNoiseBytes + macBytes;
 export const cookieReplyBytes = prefixBytes + indexBytes + cookieNonceBytes + cookieBytes + tagBytes;
+/** What an introduction has beside the signed admission. */
+export const introductionOverhead = prefixBytes + introductionNonceBytes + tagBytes;
 export const dataHeaderBytes = prefixBytes + indexBytes + counterBytes;
 /** The sender's monotonic clock, before the content. */
 export const stampBytes = 6;
@@ -40,6 +43,7 @@ export function typeOf(bytes: Uint8Array): keyof typeof datagramTypes | undefine
   if (bytes[1] === datagramTypes.initiation) return length === initiationBytes ? 'initiation' : undefined;
   if (bytes[1] === datagramTypes.response) return length === responseBytes ? 'response' : undefined;
   if (bytes[1] === datagramTypes.cookie) return length === cookieReplyBytes ? 'cookie' : undefined;
+  if (bytes[1] === datagramTypes.introduction) return length > introductionOverhead ? 'introduction' : undefined;
   return undefined;
 }
 
@@ -86,6 +90,13 @@ export const responseHead = (sender: number, receiver: number, noise: Uint8Array
   Buffer.concat([prefix('response', sender, receiver), noise]);
 export const cookieReply = (receiver: number, nonce: Uint8Array, sealed: Uint8Array): Buffer =>
   Buffer.concat([prefix('cookie', receiver), nonce, sealed]);
+
+export const introduction = (nonce: Uint8Array, sealed: Uint8Array): Buffer =>
+  Buffer.concat([prefix('introduction'), nonce, sealed]);
+export const introductionNonce = (bytes: Uint8Array): Uint8Array =>
+  bytes.subarray(prefixBytes, prefixBytes + introductionNonceBytes);
+export const introductionSealed = (bytes: Uint8Array): Uint8Array =>
+  bytes.subarray(prefixBytes + introductionNonceBytes);
 
 export function dataHeader(receiver: number, counter: number): Buffer {
   const bytes = Buffer.alloc(dataHeaderBytes);

@@ -10,6 +10,7 @@ export const labels = {
   psk: 'chimera mesh 2 psk',
   mac: 'chimera mesh 2 mac',
   cookie: 'chimera mesh 2 cookie',
+  introduction: 'chimera mesh 2 introduction',
 } as const;
 
 export interface GenerationKeys {
@@ -18,7 +19,7 @@ export interface GenerationKeys {
   readonly psk: Uint8Array;
   /** Of the first mac: who lacks it cannot make a node do any public-key work. */
   readonly mac: Uint8Array;
-  /** Seals cookies. */
+  /** Seals cookies and introductions. */
   readonly cookie: Uint8Array;
 }
 

@@ -178,6 +178,70 @@ describe('the roster', () => {
     ]);
   });
 
+  test('who was let in while another was away is known to it, though all that could tell have died', async () => {
+    const { clock, join, members } = testMesh(['a', 'b', 'c', 'd']);
+    const { admitInto, foundRoster } = await import('../../../plugins/mesh/roster.ts');
+    const roster = foundRoster(members.identity('a'), ['memory:a']);
+    const admit = (by: string, name: string): Uint8Array => {
+      admitInto(roster, members.identity(by), members.identity(name).keys, [`memory:${name}`]);
+      return roster.encode();
+    };
+    const a = join('a', admit('a', 'b'));
+    // b let c in, and c let d in; both are gone. a has heard of neither.
+    admit('b', 'c');
+    const d = join('d', admit('c', 'd'));
+    d.mesh.publish('load', 'd');
+    await clock.advance(10_000);
+    expect(a.states()).toEqual(['a alive', 'd alive']);
+    expect(d.states()).toEqual(['a alive', 'd alive']);
+    expect(a.values('load')).toEqual([['d', 'd']]);
+    expect(a.roster.nodes().sort()).toEqual(d.roster.nodes().sort());
+  });
+
+  test('an introduction counts by its signature: not of a removed one, nor for another, nor without the secret', async () => {
+    const { clock, bus, join, members } = testMesh(['a', 'b', 'c']);
+    const { admitInto, foundRoster, removeFrom } = await import('../../../plugins/mesh/roster.ts');
+    const { joinMemoryBus } = await import('../../../plugins/transport/memory/index.ts');
+    const { typeOf } = await import('../../../plugins/mesh/session/datagram.ts');
+    const roster = foundRoster(members.identity('a'), ['memory:a']);
+    admitInto(roster, members.identity('a'), members.identity('b').keys, ['memory:b']);
+    const before = roster.encode();
+    admitInto(roster, members.identity('b'), members.identity('c').keys, ['memory:c']);
+    // What c says of itself is recorded, and a does not get it.
+    const recorded: Uint8Array[] = [];
+    const tap = joinMemoryBus(bus, 'a');
+    tap.transport.onMessage((_from, bytes) => {
+      if (typeOf(bytes) === 'introduction') recorded.push(bytes.slice());
+    });
+    const leave = tap.join();
+    const c = join('c', roster.encode());
+    await clock.advance(10_000);
+    leave();
+    c.kill();
+    expect(recorded.length).toBeGreaterThan(0);
+    const stranger = joinMemoryBus(bus, 'x');
+    stranger.join();
+    const b = join('b', before);
+    const removed = foundRoster(members.identity('a'), ['memory:a']);
+    admitInto(removed, members.identity('a'), members.identity('b').keys, ['memory:b']);
+    removeFrom(removed, members.identity('a'), c.node);
+    const a = join('a', removed.encode());
+    for (const bytes of recorded) {
+      const changed = bytes.slice();
+      changed[40] = (changed[40] ?? 0) ^ 1;
+      for (const [to, datagram] of [
+        ['a', bytes],
+        ['a', changed],
+        ['b', bytes],
+      ] as const)
+        stranger.transport.send(`memory:${to}`, datagram);
+    }
+    await clock.advance(100);
+    expect(b.roster.isMember(c.node)).toBe(false);
+    expect(a.roster.isMember(c.node)).toBe(false);
+    expect(b.mesh.dropped).toBeGreaterThan(0);
+  });
+
   test('a removed member is gone everywhere, for good', async () => {
     const { clock, join, members } = testMesh(['a', 'b', 'c']);
     const [a, b, c] = [join('a'), join('b'), join('c')];

@@ -1,6 +1,7 @@
 /** docs/mesh-wire.md says what the code does: numbers, types and labels. */
 import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
+import { introductionsTaken } from '../../../plugins/mesh/introductions.ts';
 import * as message from '../../../plugins/mesh/message.ts';
 import { maximumEndpoints, maximumRecordBytes, putLease, recordLabels } from '../../../plugins/mesh/record.ts';
 import * as datagram from '../../../plugins/mesh/session/datagram.ts';
@@ -47,6 +48,8 @@ test('bounds', () => {
     `renewed after ${renewAfterMs / 1_000} s and ends after ${endAfterMs / 1_000} s`,
     `${freeInitiations.burst} at once and ${freeInitiations.perSecond} a second are read without`,
     `${cookieInitiations.burst} at once and ${cookieInitiations.perSecond} a second are read with`,
+    `${introductionsTaken.burst} at once and ${introductionsTaken.perSecond} a second are looked at`,
+    `| ${datagram.datagramTypes.introduction} | introduction | > ${datagram.introductionOverhead} |`,
     `every ${cookieLifeMs / 1_000} s`,
     `at most ${message.maximumListed} keys`,
     `if that has at most ${message.maximumInlineBytes} bytes`,
