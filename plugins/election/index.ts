@@ -118,6 +118,7 @@ function runElection(
   let soon: Timer | undefined;
   let stopped = false;
   let stepDown = false;
+  let wish: Timer | undefined;
   const watchers = new Set<() => void>();
   const memory = createTermMemory({ store, clock, path, node, log, retryMs: lease_ms, changed: () => look() });
 
@@ -159,6 +160,8 @@ function runElection(
     const input = { nowMs: clock.monotonic(), self, others: contendersOf(mesh, node, order), alone };
     decision = decide(state, input, { order, settings: settings() });
     state = decision.state;
+    // Done. Were it to last, two that were asked one after the other would give the role to each other without end.
+    if (state.claim === undefined) stepDown = false;
     warn(decision.doubted);
     // What could not be kept is tried again after a lease.
     timer = clock.after(memory.writable ? decision.nextMs : Math.min(decision.nextMs, lease_ms), look);
@@ -192,7 +195,8 @@ function runElection(
       if (!elected() || stepDown) return;
       log.warn('this node lets another one publish, if one can', { why });
       stepDown = true;
-      clock.after(stepDownMs, () => {
+      wish?.cancel();
+      wish = clock.after(stepDownMs, () => {
         stepDown = false;
         look();
       });
@@ -266,6 +270,7 @@ function runElection(
       stopped = true;
       timer?.cancel();
       soon?.cancel();
+      wish?.cancel();
       unsubscribe?.();
       ability?.close();
       await memory.settled();

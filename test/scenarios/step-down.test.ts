@@ -45,6 +45,22 @@ test('where no other is able it goes on, and does not hand over later of its own
   expect(elected()).toEqual([leader]);
 });
 
+test('two that are asked one after the other hand over once each, not to each other for ever', async () => {
+  const { clock, nodes, elected, leader } = await electedCluster(['a', 'b']);
+  const other = nodes.find((node) => node !== leader) as TestNode;
+  const epoch = (): number => leader.engine.service(electionContract).epoch;
+  const before = epoch();
+  ask(leader);
+  await clock.advance(5_000);
+  expect(elected()).toEqual([other]);
+  ask(other);
+  await clock.advance(5_000);
+  expect(elected()).toEqual([leader]);
+  expect(epoch()).toBe(before + 2);
+  await clock.advance(30_000);
+  expect([elected(), epoch()]).toEqual([[leader], before + 2]);
+});
+
 test('a standby that is asked does nothing', async () => {
   const { clock, nodes, elected, leader } = await electedCluster(['a', 'b', 'c']);
   for (const node of nodes) if (node !== leader) ask(node);

@@ -15,7 +15,7 @@ export function components(world: World): Component[] {
   const { bus } = world;
   const awake = world.awake();
   // Those that stand still or have died were a part of it, too.
-  const sinceMs = Math.max(...world.nodes.map(({ changedAtMs }) => changedAtMs));
+  const sinceMs = Math.max(world.membersChangedAtMs, ...world.nodes.map(({ changedAtMs }) => changedAtMs));
   if (bus.whole) return awake.length === 0 ? [] : [{ nodes: awake, sinceMs }];
   const open = (a: SimulatedNode, b: SimulatedNode): boolean => !bus.isCut(a.id, b.id);
   const halves = new Set(awake.filter((a) => awake.some((b) => a !== b && open(a, b) !== open(b, a))));

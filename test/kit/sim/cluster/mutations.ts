@@ -217,7 +217,8 @@ export const mutations: readonly Mutation[] = [
           },
         })),
       ),
-    faults: { ...often, outageEverySecs: 60, outageSecs: 40 },
+    // A node that has the master key from others has the epoch from them, too.
+    faults: { ...often, blackoutEverySecs: 120 },
   },
   {
     name: 'a record is believed as nobody said it',

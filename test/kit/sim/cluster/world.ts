@@ -91,6 +91,8 @@ export class World {
   onSecret: (name: string, secret: Uint8Array) => void = () => undefined;
   readonly #options: WorldOptions;
   #entries: Uint8Array | undefined;
+  /** When somebody was removed or joined last, monotonic. */
+  membersChangedAtMs = 0;
   #machines = 0;
   readonly #starting = new Set<SimulatedNode>();
   readonly #raising = new Map<EmbeddedTor, Promise<void>>();
@@ -188,18 +190,14 @@ export class World {
   /** A member from now on. */
   enrol(node: SimulatedNode): void {
     this.nodes.push(node);
-    this.#changed();
+    this.membersChangedAtMs = this.nowMs;
   }
 
   /** No member from now on, whatever its daemon does. */
   expel(node: SimulatedNode): void {
     this.nodes.splice(this.nodes.indexOf(node), 1);
     this.former.push(node);
-    this.#changed();
-  }
-
-  #changed(): void {
-    for (const node of this.nodes) node.changedAtMs = this.nowMs;
+    this.membersChangedAtMs = this.nowMs;
   }
 
   /** What is given from now on to a node that has lost its roster. */
