@@ -68,7 +68,8 @@ export const mutations: readonly Mutation[] = [
   },
   {
     name: 'second-hand liveness is taken for first-hand',
-    breaks: ['I10'],
+    // Nobody takes over from the dead; or two do, who hear of each other by others only.
+    breaks: ['I10', 'I2'],
     mutate: (plugins) =>
       replaced(plugins, 'mesh', (plugin) =>
         withService(plugin, meshContract, (mesh, host) => {
