@@ -69,10 +69,11 @@ export const revocation = definePlugin<v.InferOutput<typeof options>>({
       return keeper;
     };
     const removals = (): number => host.need(rosterContract).removed().length;
-    const isDue = (): boolean => removals() > started().standing.removals;
+    /** Not on a guess: alone, a newcomer would make a secret that nobody else has. */
+    const isDue = (): boolean => started().sure && removals() > started().standing.removals;
 
     const keep = (): void => {
-      if (path === undefined) return;
+      if (path === undefined || !started().sure) return;
       const { name: secret, removals: count } = started().standing;
       const text = `${secret} ${count}`;
       if (text === written) return;
@@ -209,7 +210,7 @@ export const revocation = definePlugin<v.InferOutput<typeof options>>({
         random,
         log,
         askTimeoutMs: settings.ask_timeout_ms,
-        removals: known ? kept.removals : 0,
+        removals: known ? kept.removals : undefined,
         changed,
       });
       host.want(adminContract)?.status('cluster-secret', () => ({

@@ -24,6 +24,8 @@ const longestLeap = 1_000;
 
 export interface Keeper {
   readonly standing: Standing;
+  /** Whether this node knows, by itself or from a member, whom the newest secret was made without. After a join it does not at first. */
+  readonly sure: boolean;
   /** Admitted others that have not said that they have the newest secret. */
   waiting(): readonly AdmittedNode[];
   /** Compares with one member; true when both have the same afterwards. Never rejects. */
@@ -42,7 +44,7 @@ export function createKeeper(parts: {
   readonly log: Log;
   readonly askTimeoutMs: number;
   /** As kept from the last run, if it is of the secret that is newest now. */
-  readonly removals: number;
+  readonly removals: number | undefined;
   /** Called after this node's standing changed. */
   readonly changed: () => void;
 }): Keeper {
@@ -51,6 +53,7 @@ export function createKeeper(parts: {
   const confirmed = new Map<string, string>();
   const asked = new Map<string, number[]>();
   let counted: { readonly name: string; readonly removals: number } | undefined;
+  let sureOf = '';
 
   const newest = () => {
     const [first] = secrets.current();
@@ -60,15 +63,20 @@ export function createKeeper(parts: {
   const standing = (): Standing => {
     const first = newest();
     const name = secretName(first);
-    counted ??= { name, removals: parts.removals };
+    if (counted === undefined) {
+      counted = { name, removals: parts.removals ?? 0 };
+      if (parts.removals !== undefined) sureOf = name;
+    }
     // A secret that came by another way, as at a join: nothing is known of whom it was made without.
     if (counted.name !== name) counted = { name, removals: 0 };
     return { generation: first.generation, name, removals: counted.removals };
   };
   const count = (removals: number): void => {
     const { name, removals: before } = standing();
-    if (removals <= before) return;
-    counted = { name, removals };
+    const first = sureOf !== name;
+    sureOf = name;
+    if (removals <= before && !first) return;
+    counted = { name, removals: Math.max(removals, before) };
     parts.changed();
   };
 
@@ -137,6 +145,9 @@ export function createKeeper(parts: {
   return {
     get standing() {
       return standing();
+    },
+    get sure() {
+      return standing().name === sureOf;
     },
     waiting: () => {
       const { name } = standing();

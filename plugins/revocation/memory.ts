@@ -10,7 +10,7 @@ const file = v.strictObject({
 export type Kept = v.InferOutput<typeof file>;
 const largestFile = 4_096;
 
-/** Undefined when there is none, or none that can be used: a secret too many is then made, and does no harm. */
+/** Undefined when there is none, or none that can be used: the other members know it, too. */
 export async function readKept(store: Store, path: string, log: Log): Promise<Kept | undefined> {
   let why = 'it is not what this plugin writes';
   try {
@@ -21,7 +21,7 @@ export async function readKept(store: Store, path: string, log: Log): Promise<Ke
   } catch (error) {
     why = messageOf(error);
   }
-  log.warn('what was kept of removals is of no use; the secret is changed once more if there were any', { path, why });
+  log.warn('what was kept of removals is of no use; the other members are asked', { path, why });
   return undefined;
 }
 

@@ -106,6 +106,23 @@ describe('a member is removed', () => {
     await cluster.stop();
   });
 
+  test('one that has joined since, and hears nobody, makes no secret of its own', async () => {
+    const cluster = await createCluster('joined', ['a', 'b', 'c']);
+    const [a, b, c] = cluster.members as [Member, Member, Member];
+    await cluster.clock.advance(10_000);
+    a.peer.roster.remove(c.id, 'test');
+    await cluster.clock.runFor(rotate(a), 20_000);
+    const d = await cluster.add('d');
+    d.peer.online = false;
+    expect(d.peer.roster.removed()).toEqual([c.id]);
+    await cluster.clock.advance(120_000);
+    expect(namesOf(d)[0]).toBe(newest([a, b])[0]);
+    d.peer.online = true;
+    await cluster.clock.advance(120_000);
+    expect(newest([a, b, d])).toHaveLength(1);
+    await cluster.stop();
+  });
+
   test('one that was away gets it when it returns, with the one before', async () => {
     const cluster = await createCluster('away', ['a', 'b', 'c', 'd']);
     const [a, b, c, d] = cluster.members as [Member, Member, Member, Member];
