@@ -13,6 +13,7 @@ function setUp() {
   const node = { name: 'n1', id: 'id', lives: 1, changedAtMs: 0, daemon, parts: { tor } };
   const world = {
     nowMs: 0,
+    membersChangedAtMs: 0,
     bus: { whole: true },
     nodes: [node],
     awake: () => [node],

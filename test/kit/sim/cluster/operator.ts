@@ -91,10 +91,10 @@ export class Operator {
     if (/\/(?:node_key|cluster_secrets|master\.sealed)$/.test(path)) this.#copies.set(path, bytes);
   }
 
-  /** What the errors' remedies tell to do: restores a key from its copy, removes another file; then starts the node again. */
+  /** What the errors' remedies tell to do: restores a key from its copy, removes another file, waits where it is no file; then starts the node again. */
   async repair(node: SimulatedNode, error: unknown): Promise<void> {
     const { store, trace, clock } = this.#world;
-    const path = isChimeraError(error) ? /(\/machines\/[^\s:]+)/.exec(error.message)?.[1] : undefined;
+    const path = isChimeraError(error) ? /(\/machines\/[^\s:/]+\/[^\s:,']+)/.exec(error.message)?.[1] : undefined;
     const copy = path === undefined ? undefined : this.#copies.get(path);
     if (path !== undefined && copy !== undefined) {
       trace.line(`the operator restores ${path}`);
