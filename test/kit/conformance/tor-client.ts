@@ -16,6 +16,7 @@ import {
   revisionKey,
   signBlinded,
   type OnionAddress,
+  type TimePeriod,
 } from '../../../core/onion/index.ts';
 import {
   createSealer,
@@ -89,19 +90,18 @@ async function poll<T>({ runtime }: TorClientSite, limitMs: number, ask: () => P
   }
 }
 
-/** The introduction points of the head's service, read from its tor. */
+/**
+ * The introduction points of the head's service, read from its tor. That one goes over to the next descriptor up to a consensus
+ * later than the network: until then what it shows is of a period that is over.
+ */
 async function introPoints(site: TorClientSite): Promise<readonly Candidate[]> {
-  const { times, rules } = await site.head.consensus();
-  const slots = descriptorSlots(times, rules, {});
   return poll(site, 60_000, async () => {
+    const { times, rules } = await site.head.consensus();
+    const slots = descriptorSlots(times, rules, {});
     const text = await site.head.serviceDescriptor(site.service);
-    if (text === undefined) return undefined;
-    const descriptor = openDescriptor(text, {
-      address: site.service,
-      periods: [slots.first.period, slots.second.period],
-      now: site.runtime.clock.now() / 1000,
-    });
-    if (descriptor.introPoints.length === 0) return undefined;
+    const descriptor =
+      text === undefined ? undefined : ofPeriods(site, text, [slots.first.period, slots.second.period]);
+    if (descriptor === undefined || descriptor.introPoints.length === 0) return undefined;
     return descriptor.introPoints.map((introPoint) => ({
       id: introPointId(introPoint),
       head: 'one/head',
@@ -111,6 +111,20 @@ async function introPoints(site: TorClientSite): Promise<readonly Candidate[]> {
       features: descriptor.features,
     }));
   });
+}
+
+/** The service's descriptor, opened; undefined where it is of none of these periods. */
+function ofPeriods(
+  { service, runtime }: TorClientSite,
+  text: string,
+  periods: readonly TimePeriod[],
+): ReturnType<typeof openDescriptor> | undefined {
+  try {
+    return openDescriptor(text, { address: service, periods, now: runtime.clock.now() / 1000 });
+  } catch (error) {
+    if (isChimeraError(error, 'ONION_WRONG_SERVICE')) return undefined;
+    throw error;
+  }
 }
 
 interface Master {
