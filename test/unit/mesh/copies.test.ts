@@ -73,6 +73,25 @@ describe('two nodes with the same keys', () => {
     expect(nodes[0]?.states()).toEqual(['a alive', 'b alive', 'c alive']);
   });
 
+  test('who was away from a copy for longer than it waits between two answers is believed at once', async () => {
+    const { clock, bus, join, members } = testMesh(['a', 'b']);
+    const [a, b] = [join('a'), join('b')];
+    b.mesh.publish('load', 'original');
+    await clock.advance(10_000);
+    const copy = join('b', members.entries, 'copy');
+    copy.mesh.publish('load', 'copy');
+    // Each has risen above the other until it waits.
+    await clock.advance(30_000);
+    bus.cut('a', 'b');
+    bus.cut('b', 'copy');
+    await clock.advance(15_000);
+    expect(a.values('load')).toEqual([['b', 'copy']]);
+    copy.kill();
+    bus.heal('a', 'b');
+    await clock.advance(1_500);
+    expect(a.values('load')).toEqual([['b', 'original']]);
+  });
+
   test('who has lost its sessions to a copy that is gone gets others', async () => {
     const { clock, bus, join, members } = testMesh(['a', 'b']);
     const [a, b] = [join('a'), join('b')];
