@@ -45,10 +45,21 @@ const options = v.strictObject({
   return_secs: v.optional(integer(10, 604_800), 1_800),
   /** A head is live about this long, a quarter more or less, while another one rests. */
   age_secs: v.optional(integer(600, 604_800), 21_600),
-  /** A head that grew is given up when nobody has asked for it for so long. */
+  /** A head that grew is given up when no head has been cut for so long. */
   shrink_secs: v.optional(integer(60, 604_800), 3_600),
 });
 export type HydraOptions = v.InferOutput<typeof options>;
+
+const ruleOf = (settings: HydraOptions): HydraSettings => ({
+  spares: settings.spares,
+  floorPoints: settings.floor_points,
+  cooldownMs: settings.cooldown_secs * 1_000,
+  perHour: settings.max_replacements_per_hour,
+  returnMs: settings.return_secs * 1_000,
+  ageMs: settings.age_secs * 1_000,
+});
+/** What decides where nothing is configured. */
+export const defaultHydraSettings: HydraSettings = ruleOf(v.parse(options, {}));
 
 const name = 'hydra';
 /** What a publisher says: its epoch, the nodes that should grow, and what the next publisher has to know (memory.ts). */
@@ -73,14 +84,7 @@ export const hydra = definePlugin<HydraOptions>({
     const { clock, random } = host.runtime;
     const election = host.need(electionContract);
     const mesh = host.want(meshContract);
-    const rule: HydraSettings = {
-      spares: settings.spares,
-      floorPoints: settings.floor_points,
-      cooldownMs: settings.cooldown_secs * 1_000,
-      perHour: settings.max_replacements_per_hour,
-      returnMs: settings.return_secs * 1_000,
-      ageMs: settings.age_secs * 1_000,
-    };
+    const rule = ruleOf(settings);
     let state = createHydraState();
     let shed: readonly string[] = [];
     let alarm: string | undefined;

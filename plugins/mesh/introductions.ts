@@ -5,7 +5,7 @@
  *   the last try of a handshake ─► introduce() ─ sealed for the other by the cluster's secret ─► take() ─► the signed admission
  */
 import { createHmac } from 'node:crypto';
-import { nodeIdOf, type ClusterSecrets, type NodeIdentity, type Transport } from '../../core/engine/index.ts';
+import { nodeIdOf, type NodeIdentity, type Transport } from '../../core/engine/index.ts';
 import { ascii } from '../../core/onion/bytes.ts';
 import type { Clock, Random } from '../../core/runtime/index.ts';
 import { encodeAdmission, readAdmission, type Admission } from './record.ts';
@@ -20,7 +20,7 @@ import {
   typeOf,
 } from './session/datagram.ts';
 import { Bucket } from './session/flood.ts';
-import { generationKeys, labels, type GenerationKeys } from './session/keys.ts';
+import { labels, type GenerationKeys } from './session/keys.ts';
 import { open, seal } from './session/noise.ts';
 import { decoded } from './wire.ts';
 
@@ -32,7 +32,6 @@ const longestChain = 4;
 
 interface Parts {
   readonly identity: NodeIdentity;
-  readonly secrets: ClusterSecrets;
   readonly roster: MemberRoster;
   readonly transport: Transport;
   readonly clock: Clock;
@@ -47,18 +46,16 @@ interface Events {
 
 export class Introductions {
   readonly #parts: Parts;
+  readonly #keys: () => readonly GenerationKeys[];
   readonly #events: Events;
   readonly #bucket: Bucket;
 
-  constructor(parts: Parts, events: Events) {
+  /** `keys` are of the generations that are accepted now, the newest first. */
+  constructor(parts: Parts, keys: () => readonly GenerationKeys[], events: Events) {
     this.#parts = parts;
+    this.#keys = keys;
     this.#events = events;
     this.#bucket = new Bucket(parts.clock, introductionsTaken);
-  }
-
-  #keys(): GenerationKeys[] {
-    const { roster, secrets } = this.#parts;
-    return secrets.current().map((secret) => generationKeys(roster.cluster, secret));
   }
 
   /** This node's own admission and those of who let each other in before it, the first of them first. */
@@ -76,12 +73,12 @@ export class Introductions {
   /** Sends a member what it needs to know this node. */
   introduce(node: string, endpoint: string): void {
     const { random, transport } = this.#parts;
-    const [keys] = this.#keys();
-    if (keys === undefined) return;
+    const [newest] = this.#keys();
+    if (newest === undefined) return;
     for (const admission of this.#chain().map(encodeAdmission)) {
       if (admission.length + introductionOverhead > maximumDatagramBytes) continue;
       const nonce = random.bytes(introductionNonceBytes);
-      transport.send(endpoint, introduction(nonce, seal(keyOf(keys, node, nonce), 0, ascii(node), admission)));
+      transport.send(endpoint, introduction(nonce, seal(keyOf(newest, node, nonce), 0, ascii(node), admission)));
     }
   }
 
@@ -96,7 +93,7 @@ export class Introductions {
     const { node } = this.#parts.identity;
     const nonce = introductionNonce(datagram);
     const opened = this.#keys()
-      .map((keys) => open(keyOf(keys, node, nonce), 0, ascii(node), introductionSealed(datagram)))
+      .map((generation) => open(keyOf(generation, node, nonce), 0, ascii(node), introductionSealed(datagram)))
       .find((bytes) => bytes !== undefined);
     const admission = opened === undefined ? undefined : decoded(opened, readAdmission);
     if (admission === undefined) dropped('an introduction by a stranger, or to somebody else');

@@ -116,7 +116,7 @@ export function createMeshNode(options: {
       dropped: (why) => drop(why),
     },
   });
-  const introductions = new Introductions(options, {
+  const introductions = new Introductions(options, () => sessions.keys, {
     told: (admission) => {
       if (book.admit(admission) === 'new') rosterChanged([{ type: 'admission', admission }]);
     },

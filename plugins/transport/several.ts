@@ -16,6 +16,10 @@ const schemeOf = (endpoint: string): string => endpoint.slice(0, endpoint.indexO
 /** At least one transport; the largest datagram is the smallest of theirs. */
 export function joinTransports(transports: readonly Transport[]): Transports {
   const maximumBytes = Math.min(...transports.map((transport) => transport.maximumBytes));
+  const transportOf = (endpoint: string): Transport | undefined => {
+    const scheme = schemeOf(endpoint);
+    return scheme === '' ? undefined : transports.find((transport) => schemeOf(transport.endpoint) === scheme);
+  };
   const endpoints = (): string[] => transports.map(({ endpoint }) => endpoint).filter((endpoint) => endpoint !== '');
   return {
     get endpoint() {
@@ -27,9 +31,7 @@ export function joinTransports(transports: readonly Transport[]): Transports {
     maximumBytes,
     send: (endpoint, bytes) => {
       refuseTooLarge(bytes, maximumBytes);
-      const scheme = schemeOf(endpoint);
-      if (scheme === '') return;
-      transports.find((transport) => schemeOf(transport.endpoint) === scheme)?.send(endpoint, bytes);
+      transportOf(endpoint)?.send(endpoint, bytes);
     },
     onMessage: (listener) => {
       const offs = transports.map((transport) => transport.onMessage(listener));
@@ -40,10 +42,7 @@ export function joinTransports(transports: readonly Transport[]): Transports {
     admit: (peers) => {
       for (const transport of transports) transport.admit?.(peers);
     },
-    expect: (endpoint) => {
-      const scheme = schemeOf(endpoint);
-      transports.find((transport) => schemeOf(transport.endpoint) === scheme)?.expect?.(endpoint);
-    },
+    expect: (endpoint) => transportOf(endpoint)?.expect?.(endpoint),
     hints: (node) => transports.flatMap((transport) => transport.hints?.(node) ?? []),
   };
 }

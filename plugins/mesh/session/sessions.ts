@@ -61,6 +61,11 @@ export class Sessions {
     this.secretsChanged();
   }
 
+  /** Of the generations that are accepted now, the newest first; none after the close. */
+  get keys(): readonly GenerationKeys[] {
+    return this.#keys;
+  }
+
   /** How many sessions and handshakes there are, and with how many peers any was tried. */
   get size(): { readonly sessions: number; readonly pending: number; readonly peers: number } {
     return { sessions: this.#byIndex.size, pending: this.#pendingByIndex.size, peers: this.#peers.size };

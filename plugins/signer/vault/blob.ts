@@ -6,6 +6,7 @@
 import { createCipheriv, createDecipheriv, createHash, scrypt, scryptSync } from 'node:crypto';
 import { ChimeraError } from '../../../core/errors.ts';
 import { decodeBase64, encodeBase64Unpadded, sameBytes } from '../../../core/onion/bytes.ts';
+import { remember } from '../../../core/onion/remembered.ts';
 import {
   addressOfKey,
   masterKeyFromExpanded,
@@ -94,10 +95,8 @@ export function rememberDerived(count: number): void {
 
 function rememberedKey(passphrase: Uint8Array, salt: Uint8Array, cost: number, settings: object): Buffer {
   const name = `${cost} ${createHash('sha256').update(salt).update(passphrase).digest('hex')}`;
-  let key = derived.get(name);
-  if (key === undefined) derived.set(name, (key = scryptSync(passphrase, salt, 32, settings)));
-  while (derived.size > mostDerived) derived.delete(derived.keys().next().value as string);
-  return Buffer.from(key);
+  const known = derived.get(name);
+  return Buffer.from(known ?? remember(derived, name, scryptSync(passphrase, salt, 32, settings), mostDerived));
 }
 
 async function keyOf(passphrase: Uint8Array, salt: Uint8Array, cost: number): Promise<Buffer> {

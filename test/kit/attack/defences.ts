@@ -2,7 +2,7 @@
 import * as v from 'valibot';
 import type { RotationStrategy } from '../../../core/pipeline/index.ts';
 import type { GhostSettings } from '../../../plugins/ghost/index.ts';
-import type { HydraSettings } from '../../../plugins/hydra/index.ts';
+import { defaultHydraSettings, type HydraSettings } from '../../../plugins/hydra/index.ts';
 import { strategies } from '../../../strategies/index.ts';
 import type { Scenario } from './scenario.ts';
 
@@ -24,16 +24,8 @@ export interface Defence {
   readonly scenario?: Partial<Scenario>;
 }
 
-/** Defaults of the plugins `ghost` and `hydra`. */
+/** Defaults of the plugin `ghost`. */
 const shippedGhost: GhostSettings = { graceMs: 900_000, siegeGraceMs: 180_000 };
-const shippedHydra: HydraSettings = {
-  spares: undefined,
-  floorPoints: 3,
-  cooldownMs: 600_000,
-  perHour: 6,
-  returnMs: 1_800_000,
-  ageMs: 21_600_000,
-};
 
 function shipped(name: string, options: object = {}): RotationStrategy {
   const definition = strategies.get(name);
@@ -62,7 +54,7 @@ const all: readonly Defence[] = [
   {
     name: 'hydra',
     summary: 'The preset hydra: siege detectors, replacements within a budget, ghosts.',
-    hydra: shippedHydra,
+    hydra: defaultHydraSettings,
     detects: true,
     ghost: shippedGhost,
     merge: 'fair-share',

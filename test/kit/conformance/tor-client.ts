@@ -15,6 +15,7 @@ import {
   parseOnionAddress,
   revisionKey,
   signBlinded,
+  type Descriptor,
   type OnionAddress,
   type TimePeriod,
 } from '../../../core/onion/index.ts';
@@ -118,7 +119,7 @@ function ofPeriods(
   { service, runtime }: TorClientSite,
   text: string,
   periods: readonly TimePeriod[],
-): ReturnType<typeof openDescriptor> | undefined {
+): Descriptor | undefined {
   try {
     return openDescriptor(text, { address: service, periods, now: runtime.clock.now() / 1000 });
   } catch (error) {

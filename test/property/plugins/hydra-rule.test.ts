@@ -5,21 +5,12 @@ import type { Json } from '../../../core/engine/index.ts';
 import {
   createHydraState,
   decide,
+  defaultHydraSettings as settings,
   recallMemory,
   tellMemory,
-  type HydraSettings,
   type HydraState,
   type SeenHead,
 } from '../../../plugins/hydra/index.ts';
-
-const settings: HydraSettings = {
-  spares: undefined,
-  floorPoints: 3,
-  cooldownMs: 600_000,
-  perHour: 6,
-  returnMs: 1_800_000,
-  ageMs: 21_600_000,
-};
 
 const moment = fc.record({
   /** Milliseconds since the last one. */

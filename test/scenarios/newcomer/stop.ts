@@ -86,6 +86,20 @@ export function describeStop(world: World): void {
   });
 
   describe('and after it', () => {
+    /** The next run, which has the head whose directory the one before has left. */
+    const takesOver = async (
+      tables: Parameters<typeof runNode>[1],
+      own: string,
+    ): Promise<ReturnType<typeof runNode>> => {
+      const address = readFileSync(`${own}/hostname`, 'utf8').trim();
+      const again = runNode(world, tables);
+      await again.line(published);
+      expect(await again.line(({ message }) => message === 'the head is set up')).toMatchObject({
+        address: address.replace('.onion', ''),
+      });
+      return again;
+    };
+
     test('keep_on_exit: the head stays as it is, and the next run takes it over', async () => {
       const { tor, mine } = await torInUse(world);
       const own = `${tor.dataDirectory}/chimera/node-1`;
@@ -94,12 +108,7 @@ export function describeStop(world: World): void {
       await node.line(published);
       expect(await stopped(node)).toMatchObject({ code: 0 });
       expect(await servicesOf(tor)).toEqual([mine, own]);
-      const address = readFileSync(`${own}/hostname`, 'utf8').trim();
-      const again = runNode(world, tables);
-      await again.line(published);
-      expect(await again.line(({ message }) => message === 'the head is set up')).toMatchObject({
-        address: address.replace('.onion', ''),
-      });
+      const again = await takesOver(tables, own);
       expect(await stopped(again, 'SIGTERM')).toMatchObject({ code: 0 });
       expect(await servicesOf(tor)).toEqual([mine, own]);
     });
@@ -113,12 +122,7 @@ export function describeStop(world: World): void {
       node.kill('SIGKILL');
       await node.ended;
       expect(await servicesOf(tor)).toEqual([mine, own]);
-      const address = readFileSync(`${own}/hostname`, 'utf8').trim();
-      const again = runNode(world, tables);
-      await again.line(published);
-      expect(await again.line(({ message }) => message === 'the head is set up')).toMatchObject({
-        address: address.replace('.onion', ''),
-      });
+      const again = await takesOver(tables, own);
       expect(await stopped(again)).toMatchObject({ code: 0 });
       expect(await servicesOf(tor)).toEqual([mine]);
     });

@@ -1,16 +1,13 @@
 /** A node that was asked to grow a head and has none to give is left alone for a while, and the next one is asked. */
 import { expect, test } from 'vitest';
-import { createHydraState, decide, type HydraSettings, type SeenHead } from '../../../plugins/hydra/index.ts';
+import {
+  createHydraState,
+  decide,
+  defaultHydraSettings as settings,
+  type SeenHead,
+} from '../../../plugins/hydra/index.ts';
 import { GrowRequests } from '../../../plugins/hydra/requests.ts';
 
-const settings: HydraSettings = {
-  spares: undefined,
-  floorPoints: 3,
-  cooldownMs: 600_000,
-  perHour: 6,
-  returnMs: 1_800_000,
-  ageMs: 21_600_000,
-};
 const head = (node: string, index = 1, siege = 0): SeenHead => ({
   head: `${node}/${index}`,
   node,

@@ -1,6 +1,7 @@
 /** What a flood of introductions does to a service, and to one whose relays keep to a limit. */
 import { expect } from 'vitest';
 import type { OnionAddress } from '../../../../core/onion/index.ts';
+import { introductionCircuits } from '../../../../plugins/tor/index.ts';
 import { socksTimeoutSeconds } from './bench.ts';
 import type { RawReply } from './raw-control.ts';
 import type { Cast } from './cast.ts';
@@ -83,10 +84,7 @@ export function checkFlood(cast: Cast): void {
 
     cast.check('reads a cell for each at its introduction points, and makes a rendezvous circuit each', async () => {
       const status = await cast.bench.getInfo(cast.other, 'circuit-status');
-      const circuits = status
-        .split('\n')
-        .filter((line) => line.includes(' PURPOSE=HS_SERVICE_INTRO ') && line.includes(` REND_QUERY=${open}`))
-        .map((line) => line.split(' ')[0] ?? '');
+      const circuits = introductionCircuits(status).flatMap(({ id, address }) => (address === open ? [id] : []));
       const each = { served: visits.unlimited, introductions: visits.unlimited, rendezvous: visits.unlimited };
       let seen = await served(circuits, 'flood');
       // On a machine that stood still both sides take circuits for late and try again: such a flood shows nothing.

@@ -25,6 +25,7 @@ import { simulate } from './simulate.ts';
 import { over, replaced, withHost, withService } from './wrap.ts';
 
 const election = 'election/uptime';
+
 /** A mesh that knows these records. */
 const recalling = (mesh: Mesh, records: Mesh['records']): Mesh =>
   over(mesh, { records, record: (kind, node) => records(kind).find((record) => record.node === node) });

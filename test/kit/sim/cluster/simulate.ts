@@ -4,6 +4,7 @@
  */
 import type { AnyPlugin } from '../../../../core/engine/index.ts';
 import { createSeededRandom, type SeededRandom } from '../seeded-random.ts';
+import type { Datagram } from './bus.ts';
 import { calmMs, makeCheckers, sampleMs, type Broken, type Checker } from './checkers/index.ts';
 import { watchDirectories, type SeenUpload } from './directories.ts';
 import { drawFaults, faultClasses, type FaultClass, type FaultOptions } from './faults.ts';
@@ -93,14 +94,12 @@ export async function simulate(options: SimulationOptions): Promise<SimulationRe
   const directories = watchDirectories(world, onUpload);
   checkers = makeCheckers(context, directories);
   const sent = checkers.filter((checker) => checker.sent !== undefined);
-  world.bus.onSent = (datagram) => {
+  const onWire = (datagram: Datagram): void => {
     world.trace.bytes(`${datagram.from} ${datagram.to}`, datagram.bytes);
     for (const checker of sent) checker.sent?.(datagram);
   };
-  world.onBytes = (datagram) => {
-    world.trace.bytes(`${datagram.from} ${datagram.to}`, datagram.bytes);
-    for (const checker of sent) checker.sent?.(datagram);
-  };
+  world.bus.onSent = onWire;
+  world.onBytes = onWire;
   world.onLog = (node, message, fields) => {
     for (const checker of checkers) checker.log?.(node, message, fields);
   };

@@ -1,6 +1,6 @@
 /** I9: what a node keeps is bounded, whatever happens: members, what its mesh keeps of each, timers, streams, files. */
 import type { Daemon } from '../node.ts';
-import type { MakeChecker } from './checker.ts';
+import { reportOnce, type MakeChecker } from './checker.ts';
 
 const mostTimers = 400;
 const mostFileBytes = 262_144;
@@ -20,12 +20,8 @@ const mostKept: Readonly<Record<string, (others: number, ever: number) => number
 };
 
 export const checkBounds: MakeChecker = ({ world, broken }) => {
-  const told = new Set<string>();
-  const once = (what: string): void => {
-    if (told.has(what)) return;
-    told.add(what);
-    broken('I9', what);
-  };
+  const report = reportOnce(broken);
+  const once = (what: string): void => report('I9', what);
   const kept = (name: string, daemon: Daemon | undefined): void => {
     const figures = daemon?.statuses.get('mesh')?.() as Record<string, unknown> | undefined;
     if (daemon?.roster === undefined || figures === undefined) return;

@@ -37,6 +37,16 @@ export interface Checker {
 
 export type MakeChecker = (context: CheckerContext) => Checker;
 
+/** Reports each thing that is broken the first time only. */
+export function reportOnce(broken: CheckerContext['broken']): CheckerContext['broken'] {
+  const told = new Set<string>();
+  return (invariant, what) => {
+    if (told.has(what)) return;
+    told.add(what);
+    broken(invariant, what);
+  };
+}
+
 export const sampleMs = 250;
 /** How long everything is well before the cluster must have recovered. */
 export const calmMs = 120_000;

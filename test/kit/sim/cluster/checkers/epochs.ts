@@ -7,7 +7,7 @@
 import { components } from '../components.ts';
 import { claimOf } from '../observe.ts';
 import type { SimulatedNode } from '../world.ts';
-import type { MakeChecker } from './checker.ts';
+import { reportOnce, type MakeChecker } from './checker.ts';
 import { watchWaiting } from './waiting.ts';
 
 const stableMs = 5_000;
@@ -19,15 +19,10 @@ const lockedMs = 60_000;
 
 export const checkEpochs: MakeChecker = ({ world, storm, broken }) => {
   const waiting = watchWaiting({ world });
-  /** Of each node, the latest epoch in which it was seen elected in this life. */
-  const told = new Set<string>();
-  const once = (invariant: string, what: string): void => {
-    if (told.has(what)) return;
-    told.add(what);
-    broken(invariant, what);
-  };
+  const once = reportOnce(broken);
   /** When each node was last seen elected. */
   const lastElectedMs = new Map<string, number>();
+  /** Of each node, the latest epoch that it knew in this life. */
   const lastEpoch = new Map<string, { readonly life: number; readonly epoch: number }>();
   /** What each node has known over all its lives, and the term that it began last. */
   const known = new Map<

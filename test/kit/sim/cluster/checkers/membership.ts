@@ -8,7 +8,7 @@ import { secretName } from '../../../../../plugins/identity/index.ts';
 import type { SeenUpload } from '../directories.ts';
 import type { Daemon } from '../node.ts';
 import type { SimulatedNode } from '../world.ts';
-import type { MakeChecker } from './checker.ts';
+import { reportOnce, type MakeChecker } from './checker.ts';
 
 const everySamples = 4;
 const kinds = ['election', 'heads', 'live'] as const;
@@ -18,12 +18,7 @@ const shedMs = 10_000;
 const underwayMs = 3_000;
 
 export const checkMembership: MakeChecker = ({ world, storm, broken }) => {
-  const told = new Set<string>();
-  const once = (invariant: string, what: string): void => {
-    if (told.has(what)) return;
-    told.add(what);
-    broken(invariant, what);
-  };
+  const once = reportOnce(broken);
   /** Since when a node, in one life, knows that another was removed. */
   const known = new Map<string, number>();
   /** Of each secret of the cluster, who was known to be removed when it was first seen: it was made without them. */

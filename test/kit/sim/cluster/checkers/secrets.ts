@@ -2,7 +2,7 @@
 import type { ClusterSecret } from '../../../../../core/engine/index.ts';
 import { ascii } from '../../../../../core/onion/bytes.ts';
 import { redacted } from '../../../../../core/runtime/index.ts';
-import type { MakeChecker } from './checker.ts';
+import { reportOnce, type MakeChecker } from './checker.ts';
 
 const scanEveryMs = 600_000;
 /** Datagrams are searched together, at each sample and whenever there are so many bytes of them. */
@@ -43,12 +43,8 @@ export const checkSecrets: MakeChecker = ({ world, broken }) => {
   };
   learn(world.clusterSecret);
   world.onSecret = (name, secret) => void secrets.push(secretOf(name, secret));
-  const told = new Set<string>();
-  const once = (what: string): void => {
-    if (told.has(what)) return;
-    told.add(what);
-    broken('I7', what);
-  };
+  const report = reportOnce(broken);
+  const once = (what: string): void => report('I7', what);
   let scannedAtMs = 0;
   const scanDisks = async (): Promise<void> => {
     for (const path of world.store.files()) {
