@@ -5,6 +5,7 @@ import { createClient, type Client, type Visit } from './client.ts';
 import { startCluster, type Cluster, type ClusterOptions } from './cluster.ts';
 import { inflict, settled, type FaultName, type FaultResult } from './faults.ts';
 import { isPublication, publisherOf, refusals, until } from './observer.ts';
+import { stranded, type HeadDeath } from './stranded.ts';
 
 export interface CampaignOptions extends ClusterOptions {
   readonly faults: readonly FaultName[];
@@ -21,6 +22,8 @@ export interface CampaignReport {
   })[];
   readonly visits: number;
   readonly failedVisits: number;
+  /** Those of them whose client stood at a head whose tor died. */
+  readonly strandedVisits: number;
   /** Of the same client, each on circuits of its own. */
   readonly isolated: number;
   readonly failedIsolated: number;
@@ -88,6 +91,7 @@ export async function runCampaign(runtime: Runtime, options: CampaignOptions): P
       results,
       visits: client.visits.length,
       failedVisits: failures(client.visits),
+      strandedVisits: stranded(client.visits, deathsOf(results)).length,
       isolated: client.isolated.length,
       failedIsolated: failures(client.isolated),
       minutes: (runtime.clock.monotonic() - begunMs) / 60_000,
@@ -113,6 +117,9 @@ async function writeVisits({ clock, store }: Runtime, client: Client, directory:
   const lines = [...client.visits.map(lineOf('standing')), ...client.isolated.map(lineOf('isolated'))];
   await store.write(`${directory}/visits.log`, lines.toSorted().join(''));
 }
+
+const deathsOf = (results: readonly FaultResult[]): HeadDeath[] =>
+  results.flatMap(({ deadHeads, sinceMs }) => deadHeads.map((head) => ({ head, atMs: sinceMs })));
 
 const failures = (visits: readonly Visit[]): number => visits.filter(({ head }) => head === undefined).length;
 

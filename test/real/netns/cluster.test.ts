@@ -30,13 +30,13 @@ describeReal('a cluster on machines of its own', packages, () => {
         ['one-way', 0],
         ['partition', 0],
       ]);
-      // A client whose head died loses its streams; nobody else does.
+      // A client whose head died loses its streams, and waits until relays tell it; nobody else does.
       const spared = results.filter(
         ({ download: { head }, deadHeads }) => head !== undefined && !deadHeads.includes(head),
       );
       expect(spared.filter(({ download }) => !download.complete)).toEqual([]);
       const answered = report.visits - report.failedVisits;
-      expect(answered / report.visits).toBeGreaterThan(0.9);
+      expect(answered / (report.visits - report.strandedVisits)).toBeGreaterThan(0.95);
     },
   );
 });

@@ -17,6 +17,8 @@ export type FaultName = (typeof faultNames)[number];
 
 export interface FaultResult {
   readonly fault: FaultName;
+  /** When it began, by the monotonic clock of this process. */
+  readonly sinceMs: number;
   /** From the fault to another node's being elected; undefined where the publisher stays. */
   readonly takeoverMs: number | undefined;
   /** From the fault to that node's first confirmed publication. */
@@ -102,7 +104,7 @@ export async function inflict(runtime: Runtime, cluster: Cluster, fault: FaultNa
   const publisher = await settled(runtime, nodes);
   const others = nodes.filter((node) => node !== publisher);
   const sinceMs = clock.monotonic();
-  const none = { takeoverMs: undefined, publishedMs: undefined, stalePublishes: undefined, deadHeads: [] };
+  const none = { sinceMs, takeoverMs: undefined, publishedMs: undefined, stalePublishes: undefined, deadHeads: [] };
   const end = async (rest: Partial<FaultResult>): Promise<FaultResult> => {
     const endedMs = clock.monotonic();
     await settled(runtime, nodes);

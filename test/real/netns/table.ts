@@ -39,7 +39,7 @@ export function table(report: CampaignReport): string {
     '| --- | --- | --- | --- | --- | --- | --- | --- | --- |',
     ...rows,
     '',
-    `In ${minutes.toFixed(1)} minutes failed ${share(report.failedVisits, report.visits)} visits, and ${share(report.failedIsolated, report.isolated)} on circuits of their own; HSDirs refused ${refusedByHsdirs} descriptors as older.`,
+    `In ${minutes.toFixed(1)} minutes failed ${share(report.failedVisits, report.visits)} visits, ${report.strandedVisits} of them of the client as it stood at a head whose tor died, and ${share(report.failedIsolated, report.isolated)} on circuits of their own; HSDirs refused ${refusedByHsdirs} descriptors as older.`,
     '',
   ].join('\n');
 }

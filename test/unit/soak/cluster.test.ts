@@ -1,5 +1,7 @@
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
+import type { Visit } from '../../real/netns/client.ts';
 import { countRefusals, staleAt } from '../../real/netns/observer.ts';
+import { stranded } from '../../real/netns/stranded.ts';
 import { spread, table } from '../../real/netns/table.ts';
 import { opeLimit } from '../../../core/onion/revision.ts';
 
@@ -32,9 +34,17 @@ test('the middle and the largest of what was measured', () => {
 });
 
 test('stale publishes are counted where a deposed publisher came back, and no number stands where none was looked for', () => {
-  const result = { takeoverMs: 2_500, publishedMs: 3_500, settledMs: 0, deadHeads: [] };
+  const result = { sinceMs: 0, takeoverMs: 2_500, publishedMs: 3_500, settledMs: 0, deadHeads: [] };
   const download = { head: 'one', complete: true };
-  const none = { visits: 1, failedVisits: 0, isolated: 1, failedIsolated: 0, minutes: 1, refusedByHsdirs: 0 };
+  const none = {
+    visits: 1,
+    failedVisits: 0,
+    strandedVisits: 0,
+    isolated: 1,
+    failedIsolated: 0,
+    minutes: 1,
+    refusedByHsdirs: 0,
+  };
   const results = [
     { ...result, fault: 'kill' as const, stalePublishes: undefined, download },
     { ...result, fault: 'pause' as const, stalePublishes: 0, download },
@@ -50,4 +60,24 @@ test('stale publishes are counted where a deposed publisher came back, and no nu
     ['0', '0 |'],
     ['3', '0 |'],
   ]);
+});
+
+describe('visits that failed as their client stood at a head whose tor died', () => {
+  const visit = (atMs: number, head: string | undefined): Visit => ({ atMs, durationMs: 10, head });
+  const deaths = [{ head: 'one', atMs: 2_500 }];
+  const failed = (visits: readonly Visit[]): number[] => stranded(visits, deaths).map(({ atMs }) => atMs);
+
+  test('are those from its last answer to the next, in whatever order they ended', () => {
+    const visits = [visit(1_000, 'one'), visit(5_000, 'two'), visit(3_000, undefined), visit(2_000, undefined)];
+    expect(failed([...visits, visit(4_000, undefined), visit(6_000, undefined)])).toEqual([2_000, 3_000, 4_000]);
+  });
+
+  test('are all that follow when none is answered', () => {
+    expect(failed([visit(1_000, 'one'), visit(3_000, undefined), visit(4_000, undefined)])).toEqual([3_000, 4_000]);
+  });
+
+  test('are none of a client that stood elsewhere, or at nobody’s', () => {
+    expect(failed([visit(1_000, 'two'), visit(3_000, undefined)])).toEqual([]);
+    expect(failed([visit(1_000, undefined), visit(3_000, undefined)])).toEqual([]);
+  });
 });

@@ -50,6 +50,8 @@ export interface ConsensusView {
 const rules = { testingNetwork: true };
 export const features = { flowControl: { versions: '1-2', sendmeIncrement: 31 }, singleOnionService: false };
 export const socksTimeoutSeconds = 15;
+/** In which a new service has uploaded both its descriptors. */
+const uploadSeconds = 10;
 export const unixTime = (text: string): number => Date.parse(`${text.replace(' ', 'T')}Z`) / 1000;
 
 export class Bench {
@@ -202,6 +204,7 @@ export class Bench {
     { keep = false, options = '' } = {},
   ): Promise<OnionAddress> {
     const { store } = this.subject.runtime;
+    await this.#halfStands(tor);
     const directory = `${tor.dataDirectory}/${name}`;
     if (masters.length > 0) {
       await store.makeDirectory(directory);
@@ -223,20 +226,44 @@ export class Bench {
     return parseOnionAddress(Buffer.from(hostname).toString('utf8').trim());
   }
 
+  /**
+   * Waits while another half of a time period is about to begin or has begun without this tor's having heard. One that hears of it
+   * while it uploads a new service's descriptors brings each to the HSDirs of the other one, and notices a minute later (C tor 0.4.9.11).
+   */
+  async #halfStands(tor: TorInstance): Promise<void> {
+    const halfAt = (times: ConsensusTimes): string => {
+      const { first, clientUses } = descriptorSlots(times, rules, {});
+      return `${clientUses} from ${first.period.number}`;
+    };
+    await this.until(async () => {
+      const times = await this.#times(tor);
+      const voting = times.freshUntil - times.validAfter;
+      return [this.now(), this.now() + uploadSeconds].every((seconds) => {
+        const validAfter = Math.floor(seconds / voting) * voting;
+        return halfAt({ validAfter, freshUntil: validAfter + voting }) === halfAt(times);
+      })
+        ? true
+        : undefined;
+    }, this.subject.network.votingSeconds * 6_000);
+  }
+
   async serviceKey(tor: TorInstance, name: string): Promise<MasterKey> {
     const file = await this.subject.runtime.store.read(`${tor.dataDirectory}/${name}/hs_ed25519_secret_key`);
     return parseSecretKeyFile(file as Uint8Array);
   }
 
+  async #times(tor: TorInstance): Promise<ConsensusTimes> {
+    const validAfter = unixTime(await this.getInfo(tor, 'consensus/valid-after'));
+    return { validAfter, freshUntil: unixTime(await this.getInfo(tor, 'consensus/fresh-until')) };
+  }
+
   async consensus(tor: TorInstance): Promise<ConsensusView> {
     for (;;) {
-      const validAfter = await this.getInfo(tor, 'consensus/valid-after');
-      const freshUntil = await this.getInfo(tor, 'consensus/fresh-until');
+      const times = await this.#times(tor);
       const current = Buffer.from(await this.getInfo(tor, 'sr/current'), 'base64');
       const previous = Buffer.from(await this.getInfo(tor, 'sr/previous'), 'base64');
       const hsdirs = relaysOf(await this.getInfo(tor, 'ns/all'), await this.getInfo(tor, 'md/all'));
-      if ((await this.getInfo(tor, 'consensus/valid-after')) !== validAfter) continue;
-      const times = { validAfter: unixTime(validAfter), freshUntil: unixTime(freshUntil) };
+      if ((await this.#times(tor)).validAfter !== times.validAfter) continue;
       const random = {
         ...(current.length === 32 ? { current } : {}),
         ...(previous.length === 32 ? { previous } : {}),
