@@ -139,7 +139,8 @@ export function describeAnswers(
 }
 
 /**
- * A counter above ours at an HSDir means that another publisher was there: the next one must be above it. Only the
+ * A counter above ours at an HSDir means that another publisher was there, and so does ours above another text: two that came
+ * to one epoch on two sides of a cut have the same counter at the same time. The next one must be above it. Only the
  * descriptor that clients use now can be fetched; when all HSDirs refuse the other one, the next try goes a step up.
  */
 export async function learnRevisions(
@@ -150,31 +151,42 @@ export async function learnRevisions(
 ): Promise<void> {
   for (const { slot, blindedKey, revision } of sealed.descriptors) {
     const known = slot === sealed.slots.clientUses ? confirmations : [];
-    const higher = known.filter((found) => found.revision !== undefined && found.revision > revision);
-    const [first] = higher;
+    const others = known.flatMap(({ fingerprint, confirmed, revision: counter }) =>
+      !confirmed && counter !== undefined && counter >= revision ? [{ fingerprint, counter }] : [],
+    );
+    const [first] = others;
     if (first !== undefined) warnOfAnother(log, first, revision);
-    for (const found of higher) await sealer.sawRevision(blindedKey, found.revision ?? 0n);
+    for (const { counter } of others) {
+      await sealer.sawRevision(blindedKey, counter === revision ? steppedUp(revision, 1n) : counter);
+    }
     const own = uploads.filter((upload) => upload.slot === slot);
     const refused = own.length > 0 && own.every(({ reason }) => reason === 'UPLOAD_REJECTED');
-    if (refused && higher.length === 0) await sealer.sawRevision(blindedKey, revision + refusedStep(revision));
+    if (refused && others.length === 0) await sealer.sawRevision(blindedKey, steppedUp(revision, refusedStep));
   }
 }
 
 /** Once for each publication of another: the counter is learned with it, and the next publication goes above. */
-function warnOfAnother(log: Log, { fingerprint, revision = 0n }: Confirmation, own: bigint): void {
+function warnOfAnother(
+  log: Log,
+  { fingerprint, counter }: { readonly fingerprint: string; readonly counter: bigint },
+  own: bigint,
+): void {
   const error = new ChimeraError(
     'CYCLE_ANOTHER_PUBLISHER',
-    `HSDir ${fingerprint} holds a descriptor of this address, of epoch ${epochOfRevision(revision)}, that this node has not made; its own is of epoch ${epochOfRevision(own)}`,
+    `HSDir ${fingerprint} holds a descriptor of this address, of epoch ${epochOfRevision(counter)}, that this node has not made; its own is of epoch ${epochOfRevision(own)}`,
     {
       remedy:
         'this node publishes above it; if no other node of the cluster was cut off from this one, find who else has the key: an old copy of a machine, an OnionBalance, a tor',
     },
   );
-  log.warn('somebody else has published this address', { hsdir: fingerprint, revision: revision.toString(), error });
+  log.warn('somebody else has published this address', { hsdir: fingerprint, revision: counter.toString(), error });
 }
 
-/** About eight minutes of tor's own counter, and never beyond the epoch: a later one is not ours to overwrite. */
-function refusedStep(revision: bigint): bigint {
+/** About eight minutes of tor's own counter. */
+const refusedStep = 2n ** 24n;
+
+/** Never beyond the epoch: a later one is not ours to overwrite. */
+function steppedUp(revision: bigint, step: bigint): bigint {
   const left = opeLimit - 2n - (revision % opeLimit);
-  return left < 2n ** 24n ? left : 2n ** 24n;
+  return revision + (left < step ? left : step);
 }

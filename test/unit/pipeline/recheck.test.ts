@@ -43,7 +43,7 @@ async function bench(): Promise<RecheckBench> {
     looks.push(all.map(({ fingerprint }) => fingerprint));
     return all.map((one): Confirmation => {
       const instead = found.get(one.fingerprint) ?? (refusing.has(one.fingerprint) ? { revision: 1n } : undefined);
-      return instead === undefined ? one : { ...one, confirmed: false, ...instead };
+      return instead === undefined ? one : { fingerprint: one.fingerprint, confirmed: false, ...instead };
     });
   };
   return { ...b, asked: () => asked, looks, lines, refusing, found };
@@ -160,6 +160,22 @@ describe('a counter of somebody else', () => {
     expect(next).toBeGreaterThan(own + 1000n);
     expect(sentTo(b.sent.at(-1))).toHaveLength(16);
     expect(b.lines.filter(({ message }) => message === 'somebody else has published this address')).toHaveLength(1);
+  });
+
+  test('that is the same as ours, above another text, is one too: no HSDir would take ours again', async () => {
+    const b = await bench();
+    await b.run('start');
+    const own = b.sent[0]?.descriptors.find(({ slot }) => slot === b.sent[0]?.slots.clientUses)?.revision ?? 0n;
+    const [first = ''] = places(b.sent[0]).asked;
+    b.found.set(first, { revision: own, reason: 'another descriptor' });
+    expect(await b.run('recheck')).toMatchObject({ outcome: 'unconfirmed' });
+    expect(b.lines.filter(({ message }) => message === 'somebody else has published this address')).toHaveLength(1);
+    b.found.clear();
+    expect(await b.run('recheck')).toMatchObject({ outcome: 'published' });
+    expect(b.asked()).toMatchObject({ resendable: false });
+    const next = b.sent.at(-1)?.descriptors.find(({ slot }) => slot === b.sent[0]?.slots.clientUses)?.revision ?? 0n;
+    expect(next).toBeGreaterThan(own);
+    expect(sentTo(b.sent.at(-1))).toHaveLength(16);
   });
 
   test('of a later epoch comes with the result, for the election', async () => {
