@@ -1,4 +1,4 @@
-/** Two rules of the checkers that a swarm has shown to be too strict, and what they still see. */
+/** Rules of the checkers that a swarm has shown to be too strict, and what they still see. */
 import { expect, test } from 'vitest';
 import { checkDirectories } from '../../kit/sim/cluster/checkers/directories.ts';
 import { checkEpochs } from '../../kit/sim/cluster/checkers/epochs.ts';
@@ -8,7 +8,13 @@ import type { World } from '../../kit/sim/cluster/world.ts';
 
 function setUp() {
   const election = { publisher: undefined as string | undefined, epoch: 4, elected: true };
-  const daemon = { election, mesh: { record: () => undefined }, engine: { node: 'id' }, signer: { ready: true } };
+  const daemon = {
+    election,
+    life: {},
+    mesh: { record: () => undefined },
+    engine: { node: 'id' },
+    signer: { ready: true },
+  };
   const tor = { running: true, run: { process: { frozen: false } } };
   const node = { name: 'n1', id: 'id', lives: 1, changedAtMs: 0, daemon, parts: { tor } };
   const world = {
@@ -17,7 +23,7 @@ function setUp() {
     bus: { whole: true },
     nodes: [node],
     awake: () => [node],
-    node: () => undefined,
+    node: (id: string) => (id === 'id' ? node : undefined),
     observations: { owners: new Map([['point', 'id']]) },
   };
   const storm = { disturbances: [], disturbed: () => true };
@@ -80,4 +86,25 @@ test('an HSDir that has forgotten a descriptor may be sent it again, and no olde
   upload(7n, 2, false);
   upload(6n, 2, true);
   expect(broken.map((text) => text.slice(0, 3))).toEqual(['I3:', 'I3:']);
+});
+
+test('one that has forgotten may be sent anything by a publisher that has heard of nothing later, and others may not (I3)', () => {
+  const { election, broken, context } = setUp();
+  const checker = checkDirectories(context);
+  const sealed = { node: 'id', claimed: 1, sealedAtMs: 0 } as unknown as SeenUpload['sealed'];
+  const common = { hsdir: 'A', blindedKey: 'b', atMs: 0, accepted: true, introPoints: ['point'] };
+  const upload = (epoch: number, alone: boolean): void =>
+    checker.upload?.({ ...common, sealed, revision: BigInt(epoch), epoch, alone });
+  const before = (): void => checker.upload?.({ ...common, sealed: undefined, revision: 3n, epoch: 3, alone: true });
+  before();
+  election.epoch = 1;
+  upload(1, true);
+  expect(broken).toEqual([]);
+  before();
+  upload(1, false);
+  expect(broken).toHaveLength(1);
+  before();
+  election.epoch = 3;
+  upload(1, true);
+  expect(broken).toHaveLength(2);
 });

@@ -88,13 +88,19 @@ export const checkDirectories: MakeChecker = ({ world, storm, broken }) => {
     );
   };
 
+  /** The publisher knows of no epoch as late as that of `before`: it has just joined, or has lost its memory, and hears nobody. */
+  const ignorant = ({ sealed }: SeenUpload, before: SeenUpload | undefined): boolean => {
+    const epoch = world.node(sealed?.node ?? '')?.daemon?.election.epoch;
+    return before !== undefined && epoch !== undefined && epoch < before.epoch;
+  };
+
   return {
     upload: (upload) => {
       const place = `${upload.hsdir} ${upload.blindedKey}`;
       const before = newest.get(place);
       if (upload.accepted) {
-        // What an HSDir has forgotten it may be sent again.
-        const again = upload.alone && upload.revision === before?.revision;
+        // What an HSDir has forgotten it may be sent again, and by who has heard of nothing later it may be sent anything.
+        const again = upload.alone && (upload.revision === before?.revision || ignorant(upload, before));
         if (before !== undefined && !again && (upload.revision <= before.revision || upload.epoch < before.epoch)) {
           broken(
             'I3',
@@ -103,7 +109,7 @@ export const checkDirectories: MakeChecker = ({ world, storm, broken }) => {
         }
         const claimed = upload.sealed?.claimed;
         const other = before?.sealed?.claimed;
-        if (claimed !== undefined && other !== undefined && claimed < other) {
+        if (!again && claimed !== undefined && other !== undefined && claimed < other) {
           broken(
             'I3',
             `a descriptor of a node that claims epoch ${claimed} replaces one of a node that claims ${other}`,
