@@ -98,6 +98,20 @@ function always(stories: fc.Arbitrary<ElectionAction[]> | undefined, holds: Hold
   };
 }
 
+/** Two are asked to step down, and give the role to each other; one stands still, and is named as it wakes and still publishes. */
+const wakesAndIsNamed: [number[], ElectionAction[]] = [
+  [1, 1, 0, 0],
+  [
+    { kind: 'stepDown', at: 3 },
+    { kind: 'stepDown', at: 0 },
+    { kind: 'wait', ms: 100 },
+    { kind: 'ability', at: 2 },
+    { kind: 'wait', ms: 6_001 },
+    { kind: 'pause', at: 0 },
+    { kind: 'wait', ms: 101 },
+  ],
+];
+
 export const electionLaws: readonly ElectionLaw[] = [
   {
     name: 'a cold start elects one, and all agree',
@@ -128,18 +142,23 @@ export const electionLaws: readonly ElectionLaw[] = [
       fc.assert(
         fc.property(arbitraryPriorities, arbitraryUncutStory, (priorities, story) => {
           const model = new ElectionModel(rule, priorities);
-          let steps = 0;
+          /** Of each term that a later one has overtaken: for how many steps it has gone on. */
+          const overtaken = new Map<string, number>();
           model.watch = () => {
-            const elected = model.elected();
-            steps = elected.length > 1 ? steps + 1 : 0;
-            // It claims; the other hears of it and looks.
-            hold(steps <= 2, `at ${model.nowMs} ms ${names(elected)} publish, and not for the first time`);
+            const elected = model.elected().sort((a, b) => (a.answer?.epoch ?? 0) - (b.answer?.epoch ?? 0));
+            for (const { node, answer } of elected.slice(0, -1)) {
+              const term = `${node} ${answer?.epoch}`;
+              const steps = (overtaken.get(term) ?? 0) + 1;
+              overtaken.set(term, steps);
+              // Another claims; this one hears of it and looks. It may then be named the successor, and overtake the other.
+              hold(steps <= 2, `at ${model.nowMs} ms ${names(elected)} publish, and not for the first time`);
+            }
           };
           model.play(story);
           model.calm();
           model.run(times.settleMs);
         }),
-        { numRuns: Math.ceil(2.5 * histories), includeErrorInReport: true },
+        { numRuns: Math.ceil(2.5 * histories), examples: [wakesAndIsNamed], includeErrorInReport: true },
       );
     },
   },
