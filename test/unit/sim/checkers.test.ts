@@ -95,7 +95,10 @@ test('one that has forgotten may be sent anything by a publisher that has heard 
   const common = { hsdir: 'A', blindedKey: 'b', atMs: 0, accepted: true, introPoints: ['point'] };
   const upload = (epoch: number, alone: boolean): void =>
     checker.upload?.({ ...common, sealed, revision: BigInt(epoch), epoch, alone });
-  const before = (): void => checker.upload?.({ ...common, sealed: undefined, revision: 3n, epoch: 3, alone: true });
+  const before = (node = 'other'): void => {
+    const another = { ...sealed, node } as SeenUpload['sealed'];
+    checker.upload?.({ ...common, sealed: another, revision: 3n, epoch: 3, alone: true });
+  };
   before();
   election.epoch = 1;
   upload(1, true);
@@ -103,8 +106,16 @@ test('one that has forgotten may be sent anything by a publisher that has heard 
   before();
   upload(1, false);
   expect(broken).toHaveLength(1);
+  // In the same epoch, on the other side of a cut; its own of that epoch it knows.
   before();
   election.epoch = 3;
   upload(1, true);
+  expect(broken).toHaveLength(1);
+  before('id');
+  upload(1, true);
   expect(broken).toHaveLength(2);
+  before();
+  election.epoch = 4;
+  upload(1, true);
+  expect(broken).toHaveLength(3);
 });

@@ -88,10 +88,14 @@ export const checkDirectories: MakeChecker = ({ world, storm, broken }) => {
     );
   };
 
-  /** The publisher knows of no epoch as late as that of `before`: it has just joined, or has lost its memory, and hears nobody. */
+  /**
+   * The publisher knows of no term as late as that of `before`: it has just joined or has lost its memory, and hears nobody; or
+   * another came to its own epoch on the other side of a cut.
+   */
   const ignorant = ({ sealed }: SeenUpload, before: SeenUpload | undefined): boolean => {
     const epoch = world.node(sealed?.node ?? '')?.daemon?.election.epoch;
-    return before !== undefined && epoch !== undefined && epoch < before.epoch;
+    if (before === undefined || epoch === undefined || epoch > before.epoch) return false;
+    return epoch < before.epoch || before.sealed?.node !== sealed?.node;
   };
 
   return {
