@@ -12,7 +12,7 @@ const limit = { perSecond: 1, burst: 2 };
 /** Of a rendezvous that fails each side tries another, which takes longer than visits have elsewhere. */
 const patienceSeconds = 60;
 
-/** Where all visits are answered so soon, no circuit was taken for late: tor waits longer than this for each (CircuitBuildTimeout). */
+/** A flood whose visits are all answered so soon was not disturbed by a busy machine. */
 const undisturbedMs = 1_500;
 /** Of an introduction, when rendezvous fail or are late (C tor: hs_service_max_rdv_failures). */
 const mostRendezvous = 3;
@@ -107,16 +107,16 @@ export function checkFlood(cast: Cast): void {
       const circuits = introductionCircuits(status).flatMap(({ id, address }) => (address === open ? [id] : []));
       for (let count = 1; count <= tries; count++) {
         const seen = await served(circuits, `flood-${count}`);
-        const all = visits.unlimited;
-        if (seen.undisturbed) {
-          expect(seen).toEqual({ undisturbed: true, served: all, introductions: all, rendezvous: all });
-          return;
-        }
-        // On a machine that is busy or stood still both sides take circuits for late and try again, and some visits fail.
+        // Both sides take a circuit for late now and then and try again; where they do with most, or a visit fails, the machine was busy.
         expect(seen.served).toBeGreaterThan(0);
         expect(seen.introductions).toBeGreaterThanOrEqual(seen.served);
         expect(seen.rendezvous).toBeGreaterThanOrEqual(seen.introductions);
         expect(seen.rendezvous).toBeLessThanOrEqual(mostRendezvous * seen.introductions);
+        if (!seen.undisturbed) continue;
+        expect(seen.served).toBe(visits.unlimited);
+        expect(seen.introductions).toBeLessThan(2 * seen.served);
+        expect(seen.rendezvous).toBeLessThan(2 * seen.introductions);
+        return;
       }
     });
 
