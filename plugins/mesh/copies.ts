@@ -39,11 +39,6 @@ export function createCopies(options: { readonly clock: Clock; readonly log: Log
 
   return {
     heardOf: (rise) => {
-      const answer = (): void => {
-        timer = undefined;
-        answeredAtMs = clock.monotonic();
-        rise();
-      };
       if (timer !== undefined) return;
       const now = clock.monotonic();
       if (now - lastAtMs > forgetMs) [count, told] = [0, false];
@@ -51,6 +46,11 @@ export function createCopies(options: { readonly clock: Clock; readonly log: Log
       count++;
       if (count > free) tell();
       const apartMs = count > free ? Math.min(longestWaitMs, firstWaitMs * 2 ** (count - free - 1)) : 0;
+      const answer = (): void => {
+        timer = undefined;
+        answeredAtMs = clock.monotonic();
+        rise();
+      };
       const waitMs = answeredAtMs + apartMs - now;
       if (waitMs <= 0) answer();
       else timer = clock.after(waitMs, answer);

@@ -16,6 +16,7 @@ import {
   type EntryKey,
   type Message,
 } from './message.ts';
+import { presenceKind, type Lease } from './record.ts';
 import { maximumContentBytes } from './session/datagram.ts';
 import { Bucket } from './session/flood.ts';
 import { Writer } from './wire.ts';
@@ -125,10 +126,24 @@ export class Exchange {
     this.#send(from, [{ type: 'want', keys: wanted }]);
   }
 
+  /** Gives what is asked for; who asks for a member's presence knows nothing of it, and gets all that it says. */
   want(from: string, keys: readonly EntryKey[]): void {
     if (!this.#served.take()) return;
-    const messages = keys.flatMap((key) => this.#book.messageOf(key) ?? []);
+    const { entries } = this.#book;
+    const all = keys.flatMap((key) => (key.kind === presenceKind ? [key, ...entries.of(key.node)] : [key]));
+    const wanted = new Map(all.map((key) => [`${key.node} ${key.kind}`, key]));
+    const messages = [...wanted.values()].flatMap((key) => this.#book.messageOf(key) ?? []);
     if (messages.length > 0) this.#send(from, messages);
+  }
+
+  /**
+   * A lease was heard. Of a leader's life that is not known here its claim is not either, and this node might claim itself: it asks,
+   * with each lease, for where datagrams are lost a whole round succeeds too seldom.
+   */
+  led(from: string, { node, incarnation, leading }: Lease): void {
+    const known = this.#book.entries.get(node, presenceKind);
+    if (!leading || (known !== undefined && known.incarnation >= incarnation)) return;
+    this.#send(from, [{ type: 'want', keys: [{ node, kind: presenceKind, incarnation, version: 1 }] }]);
   }
 
   /** Something came by a round: the next may follow at once. */

@@ -151,13 +151,14 @@ export class Members {
     this.#watch(peer);
   }
 
-  /** Somebody gets no answer. True when that is new: another suspect, or another accuser. */
+  /** Somebody gets no answer. True when that is new: another suspect, or another accuser. Of those only the first few count. */
   suspect(node: string, accuser: string, why: string, nowMs: number, changes: MeshChange[]): boolean {
     const peer = this.#peers.get(node);
     if (peer === undefined || peer.state === 'dead') return false;
     peer.suspicion ??= { sinceMs: nowMs, accusers: new Set() };
-    const known = peer.suspicion.accusers.has(accuser);
-    if (!known && peer.suspicion.accusers.size <= enoughConfirmations) peer.suspicion.accusers.add(accuser);
+    const { accusers } = peer.suspicion;
+    const counts = !accusers.has(accuser) && accusers.size <= enoughConfirmations;
+    if (counts) accusers.add(accuser);
     peer.doubted = true;
     if (peer.state !== 'suspect') {
       const { suspicion } = peer;
@@ -165,7 +166,7 @@ export class Members {
       peer.suspicion = suspicion;
     }
     this.#watch(peer);
-    return !known;
+    return counts;
   }
 
   /** It is dead, as somebody found after all. */

@@ -139,9 +139,8 @@ export function createMeshNode(options: {
 
   /** What rides on every ping and ack. */
   const carried = (): Message[] => {
-    const now = clock.monotonic();
     const mine = voice.shown();
-    const others = leads.carried(now);
+    const others = leads.carried(clock.monotonic());
     const leases: Message[] = mine === undefined ? others : [mine, ...others.slice(1)];
     return [...leases, ...exchange.carried()];
   };
@@ -226,6 +225,7 @@ export function createMeshNode(options: {
     if (signer === undefined || said.node === self || atMs === undefined) return;
     const heardAtMs = atMs - ageMs;
     if (!leads.take(said, signer, heardAtMs)) return;
+    exchange.led(from, said);
     const peer = members.get(said.node);
     if (peer === undefined || said.incarnation < peer.incarnation) return;
     members.leads(said.node, said.leading);

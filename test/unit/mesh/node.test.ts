@@ -357,3 +357,22 @@ test.each([3, 10])('at rest %i nodes send at most 4 messages and 1 kB a second e
   expect((bus.sent.datagrams - datagrams) / 60 / count).toBeLessThan(4);
   expect((bus.sent.bytes - bytes) / 60 / count).toBeLessThan(1_000);
 });
+
+test('who starts again where a third of all datagrams is lost knows within five seconds what the leader says', async () => {
+  const late: number[] = [];
+  for (let seed = 30; seed < 60; seed++) {
+    const { clock, join } = testMesh(
+      ['a', 'b', 'c'],
+      { loss: 0.3, delayMs: { minimum: 1, maximum: 30 } },
+      `start ${seed}`,
+    );
+    const [a] = ['a', 'b'].map((name) => join(name));
+    a?.mesh.lead(true);
+    a?.mesh.publish('claim', 7);
+    await clock.advance(10_000);
+    const c = join('c');
+    await clock.advance(5_000);
+    if (c.values('claim').length === 0) late.push(seed);
+  }
+  expect(late).toEqual([]);
+});

@@ -56,6 +56,9 @@ function places(sealed: Sealed | undefined): { readonly asked: string[]; readonl
     targets.flatMap((target) => (target.fetched === fetched ? [target.relay.fingerprint] : []));
   return { asked: of(true), unasked: of(false) };
 }
+/** Of the descriptor that clients use. */
+const revisionOf = (sealed: Sealed | undefined): bigint =>
+  sealed?.descriptors.find(({ slot }) => slot === sealed.slots.clientUses)?.revision ?? 0n;
 const sentTo = (sealed: Sealed | undefined): string[] =>
   sealed?.descriptors.flatMap(({ targets }) => targets.map(({ relay }) => relay.fingerprint)) ?? [];
 const textsOf = (sealed: Sealed | undefined): string[] => sealed?.descriptors.flatMap(({ texts }) => texts) ?? [];
@@ -143,7 +146,7 @@ describe('a counter of somebody else', () => {
   test('is found by the look, told with its code, and the next cycle seals above it', async () => {
     const b = await bench();
     await b.run('start');
-    const own = b.sent[0]?.descriptors.find(({ slot }) => slot === b.sent[0]?.slots.clientUses)?.revision ?? 0n;
+    const own = revisionOf(b.sent[0]);
     const [first = ''] = places(b.sent[0]).asked;
     b.found.set(first, { revision: own + 1000n });
     expect(await b.run('recheck')).toMatchObject({ outcome: 'unconfirmed' });
@@ -156,8 +159,7 @@ describe('a counter of somebody else', () => {
     // Asked to recheck what no HSDir would take, it seals anew.
     expect(await b.run('recheck')).toMatchObject({ outcome: 'published' });
     expect(b.asked()).toMatchObject({ resendable: false });
-    const next = b.sent.at(-1)?.descriptors.find(({ slot }) => slot === b.sent[0]?.slots.clientUses)?.revision ?? 0n;
-    expect(next).toBeGreaterThan(own + 1000n);
+    expect(revisionOf(b.sent.at(-1))).toBeGreaterThan(own + 1000n);
     expect(sentTo(b.sent.at(-1))).toHaveLength(16);
     expect(b.lines.filter(({ message }) => message === 'somebody else has published this address')).toHaveLength(1);
   });
@@ -165,7 +167,7 @@ describe('a counter of somebody else', () => {
   test('that is the same as ours, above another text, is one too: no HSDir would take ours again', async () => {
     const b = await bench();
     await b.run('start');
-    const own = b.sent[0]?.descriptors.find(({ slot }) => slot === b.sent[0]?.slots.clientUses)?.revision ?? 0n;
+    const own = revisionOf(b.sent[0]);
     const [first = ''] = places(b.sent[0]).asked;
     b.found.set(first, { revision: own, reason: 'another descriptor' });
     expect(await b.run('recheck')).toMatchObject({ outcome: 'unconfirmed' });
@@ -173,8 +175,7 @@ describe('a counter of somebody else', () => {
     b.found.clear();
     expect(await b.run('recheck')).toMatchObject({ outcome: 'published' });
     expect(b.asked()).toMatchObject({ resendable: false });
-    const next = b.sent.at(-1)?.descriptors.find(({ slot }) => slot === b.sent[0]?.slots.clientUses)?.revision ?? 0n;
-    expect(next).toBeGreaterThan(own);
+    expect(revisionOf(b.sent.at(-1))).toBeGreaterThan(own);
     expect(sentTo(b.sent.at(-1))).toHaveLength(16);
   });
 

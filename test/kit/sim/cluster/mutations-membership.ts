@@ -1,4 +1,4 @@
-/** Deliberate bugs with members that are removed: believed, heard, or trusted as before. */
+/** Deliberate bugs with members: those that are removed are believed, heard, or trusted as before; those that are missed are talked of without end. */
 import { Book } from '../../../../plugins/mesh/book.ts';
 import { Members } from '../../../../plugins/mesh/members.ts';
 import { Sessions } from '../../../../plugins/mesh/session/sessions.ts';
@@ -45,5 +45,23 @@ export const membershipMutations: readonly Mutation[] = [
     breaks: ['I7'],
     mutate: (plugins) => plugins.filter(({ name }) => name !== 'revocation'),
     faults,
+  },
+  {
+    name: 'an accusation that does not count is passed on',
+    breaks: ['I9'],
+    install: () => {
+      const before = Object.getOwnPropertyDescriptor(Members.prototype, 'suspect')?.value as Members['suspect'];
+      return patched(Members.prototype, {
+        suspect(this: Members, node, accuser, ...rest) {
+          const known = this.get(node)?.suspicion?.accusers.has(accuser) === true;
+          const there = (this.get(node)?.state ?? 'dead') !== 'dead';
+          before.call(this, node, accuser, ...rest);
+          return there && !known;
+        },
+      });
+    },
+    // It takes more who miss one at a time than count: those of two sides, as they meet.
+    faults: { partitionEverySecs: 40, partitionSecs: 8, pauseEverySecs: 30, pauseSecs: 12 },
+    nodes: 10,
   },
 ];

@@ -1,10 +1,12 @@
-/** I9: what a node keeps is bounded, whatever happens: members, what its mesh keeps of each, timers, streams, files. */
+/** I9: what a node keeps and says is bounded, whatever happens: members, what its mesh keeps of each, timers, streams, files, datagrams. */
 import type { Daemon } from '../node.ts';
 import { reportOnce, type MakeChecker } from './checker.ts';
 
 const mostTimers = 400;
 const mostFileBytes = 262_144;
 const mostFiles = 40;
+/** Of one machine in a second: all that the others sent in a minute may come at once (`staleQueue`), and be answered. */
+const mostDatagrams = 3_000;
 
 /** What a mesh may keep, by how many others there are, and how many there have ever been. */
 const mostKept: Readonly<Record<string, (others: number, ever: number) => number>> = {
@@ -35,7 +37,18 @@ export const checkBounds: MakeChecker = ({ world, broken }) => {
   };
   const mostStreams = 12 * (world.nodes.length + 4);
   let turn = 0;
+  const sent = new Map<string, number>();
+  let second = 0;
   return {
+    sent: ({ from }) => {
+      const now = Math.floor(world.nowMs / 1_000);
+      if (now !== second) sent.clear();
+      second = now;
+      const count = (sent.get(from) ?? 0) + 1;
+      sent.set(from, count);
+      if (count > mostDatagrams)
+        once(`${world.node(from)?.name ?? from} sends more than ${mostDatagrams} datagrams in a second`);
+    },
     sample: () => {
       if (turn++ % 20 !== 0) return;
       for (const { name, daemon } of world.awake()) {

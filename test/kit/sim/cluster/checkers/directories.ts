@@ -105,19 +105,21 @@ export const checkDirectories: MakeChecker = ({ world, storm, broken }) => {
       if (upload.accepted) {
         // What an HSDir has forgotten it may be sent again, and by who has heard of nothing later it may be sent anything.
         const again = upload.alone && (upload.revision === before?.revision || ignorant(upload, before));
-        if (before !== undefined && !again && (upload.revision <= before.revision || upload.epoch < before.epoch)) {
-          broken(
-            'I3',
-            `revision ${upload.revision} (epoch ${upload.epoch}) replaces ${before.revision} (epoch ${before.epoch})`,
-          );
-        }
-        const claimed = upload.sealed?.claimed;
-        const other = before?.sealed?.claimed;
-        if (!again && claimed !== undefined && other !== undefined && claimed < other) {
-          broken(
-            'I3',
-            `a descriptor of a node that claims epoch ${claimed} replaces one of a node that claims ${other}`,
-          );
+        if (before !== undefined && !again) {
+          if (upload.revision <= before.revision || upload.epoch < before.epoch) {
+            broken(
+              'I3',
+              `revision ${upload.revision} (epoch ${upload.epoch}) replaces ${before.revision} (epoch ${before.epoch})`,
+            );
+          }
+          const claimed = upload.sealed?.claimed;
+          const other = before.sealed?.claimed;
+          if (claimed !== undefined && other !== undefined && claimed < other) {
+            broken(
+              'I3',
+              `a descriptor of a node that claims epoch ${claimed} replaces one of a node that claims ${other}`,
+            );
+          }
         }
         newest.set(place, upload);
         const last = highest.at(-1);
