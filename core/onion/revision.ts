@@ -16,7 +16,7 @@ import { remember } from './remembered.ts';
 /** Every counter of tor's OPE is below this; one epoch spans as much. */
 export const opeLimit: bigint = 2n ** 34n;
 const largestInput = 2 ** 18;
-const largestEpoch = 2 ** 30 - 1;
+export const largestEpoch = 2 ** 30 - 1;
 const keyPrefix = ascii('rev-counter-generation\0');
 
 /** The key stream is taken in chunks; what their words add up to is remembered, so that the next counter takes one chunk. */

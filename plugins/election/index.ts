@@ -22,7 +22,7 @@ import { epochOfRevision } from '../../core/onion/index.ts';
 import type { CycleResult } from '../../core/pipeline/index.ts';
 import type { Timer } from '../../core/runtime/index.ts';
 import { watchAbility, type Ability } from './ability.ts';
-import { createTermMemory } from './memory.ts';
+import { createTermMemory, termPath } from './memory.ts';
 import { offerToOperator } from './operator.ts';
 import type { ElectionOrder } from './order.ts';
 import { contendersOf, recordKind, recordOf } from './record.ts';
@@ -30,6 +30,7 @@ import { decide, type ElectionDecision } from './rule.ts';
 import { initialState, largestEpoch, overtakenBy, type ElectionSettings } from './state.ts';
 
 export type { ElectionOrder, Ranked } from './order.ts';
+export { keepEpoch } from './memory.ts';
 export { decide } from './rule.ts';
 export type { ElectionDecision, ElectionInput } from './rule.ts';
 export { initialState, largestEpoch, overtakenBy } from './state.ts';
@@ -110,7 +111,7 @@ function runElection(
     publishMs: publish_lease_ms,
     termMs: term?.(),
   });
-  const path = host.stateDirectory === undefined ? undefined : `${host.stateDirectory}/election.json`;
+  const path = host.stateDirectory === undefined ? undefined : termPath(host.stateDirectory);
   let state = initialState({ nowMs: clock.monotonic(), settings: settings() });
   let decision: ElectionDecision | undefined;
   let ability: Ability | undefined;

@@ -38,6 +38,19 @@ async function writeTerm(store: Store, path: string, node: string, term: Term): 
   await writeStateFile(store, path, `${text}\n`, 'this node does not publish until then');
 }
 
+/** Where the epoch is kept in a node's state directory. */
+export const termPath = (stateDirectory: string): string => `${stateDirectory}/election.json`;
+
+/**
+ * Keeps the epoch that a node was told when it joined, before it runs for the first time: it claims no earlier one, though it
+ * hears nobody. Rejects with STATE_FILE.
+ */
+export async function keepEpoch(store: Store, stateDirectory: string, node: string, epoch: number): Promise<void> {
+  const path = termPath(stateDirectory);
+  const known = await readTerm(store, path, node);
+  if (known === undefined || known.highest < epoch) await writeTerm(store, path, node, { highest: epoch, own: false });
+}
+
 export interface TermMemory {
   /** Reads what earlier lives left; rejects with STATE_FILE. */
   read(): Promise<Term | undefined>;

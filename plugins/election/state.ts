@@ -3,7 +3,7 @@ import type { Json } from '../../core/engine/index.ts';
 import { largestLeap } from './belief.ts';
 import type { Contestant } from './order.ts';
 
-export const largestEpoch = 2 ** 30 - 1;
+export { largestEpoch } from '../../core/onion/index.ts';
 
 export interface ElectionSettings {
   readonly leaseMs: number;

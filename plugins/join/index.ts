@@ -11,6 +11,7 @@ import {
   adminContract,
   clusterSecretsContract,
   definePlugin,
+  electionContract,
   masterContract,
   nodeIdentityContract,
   peerChannelContract,
@@ -48,7 +49,7 @@ export const join = definePlugin<v.InferOutput<typeof options>>({
   name,
   summary: 'Lets invited nodes into the cluster.',
   needs: [nodeIdentityContract, clusterSecretsContract, rosterContract],
-  wants: [adminContract, masterContract, peerChannelContract, proxyContract],
+  wants: [adminContract, electionContract, masterContract, peerChannelContract, proxyContract],
   section: name,
   options,
   apply(host, { listen, expires_secs }) {
@@ -65,7 +66,18 @@ export const join = definePlugin<v.InferOutput<typeof options>>({
       const known = host.want(masterContract)?.address;
       return known === undefined ? undefined : `${known}.onion`;
     };
-    const answer = createDoorAnswer({ identity, secrets, roster, channel, book, random, log: host.log, address });
+    const epoch = (): number | undefined => host.want(electionContract)?.epoch;
+    const answer = createDoorAnswer({
+      identity,
+      secrets,
+      roster,
+      channel,
+      book,
+      random,
+      log: host.log,
+      address,
+      epoch,
+    });
     proxy?.door(answer);
     channel?.answer(redeemTopic, (_from, question) => answerMember(book, question));
 

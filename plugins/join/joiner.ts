@@ -26,6 +26,8 @@ export interface Joined {
   readonly cluster: string;
   /** The service's address, with ".onion", when the member knew it. */
   readonly address: string | undefined;
+  /** Of the publisher, or the highest that the member knew. */
+  readonly epoch: number | undefined;
   /** As Roster.entries() gives them. */
   readonly roster: Uint8Array;
   readonly secrets: readonly ClusterSecret[];
@@ -162,7 +164,8 @@ function understood({ where, invitation, identity }: JoinOptions, payload: Uint8
   const subject = { purpose: 'join', about: [reply.cluster, invitation.selector] };
   const secrets = readSecrets(openSealed(identity, reply.responder, subject, reply.secrets));
   if (secrets === undefined) throw unfit(where, 'gave no secret of the cluster');
-  return { cluster: reply.cluster, address: reply.address ?? undefined, roster: reply.roster, secrets };
+  const { cluster, address, epoch, roster } = reply;
+  return { cluster, address: address ?? undefined, epoch, roster, secrets };
 }
 
 /** What waiting may heal. */

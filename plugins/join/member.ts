@@ -33,6 +33,8 @@ export interface MemberSide {
   readonly log: Log;
   /** The service's address, with ".onion"; undefined while it is not known. */
   readonly address: () => string | undefined;
+  /** The epoch of the publisher, or the highest that is known; undefined without an election. */
+  readonly epoch: () => number | undefined;
 }
 
 /** What one member asks the inviter: `<id> <node>`. */
@@ -87,6 +89,7 @@ export function createDoorAnswer(side: MemberSide): DoorAnswer {
       const payload = encodeReply({
         cluster,
         address: side.address() ?? null,
+        epoch: side.epoch(),
         responder: identity.keys,
         roster: roster.entries(),
         secrets: sealTo(identity, request.keys, subject, encodeSecrets(secrets.current()), random),

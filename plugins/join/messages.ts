@@ -1,6 +1,7 @@
 /** What the two messages of a join carry, as JSON inside the handshake. Reading is total: a value, or undefined. */
 import * as v from 'valibot';
 import type { ClusterSecret, NodeIdentity, NodePublicKeys } from '../../core/engine/index.ts';
+import { largestEpoch } from '../../core/onion/index.ts';
 import { verifyPlain } from '../../core/onion/signature.ts';
 
 /** A reply carries the signed roster of the whole cluster. */
@@ -36,6 +37,8 @@ const reply = v.strictObject({
   cluster: v.pipe(v.string(), v.regex(/^[a-z2-7]{20}$/)),
   /** The service's address, with ".onion". */
   address: v.nullable(v.pipe(v.string(), v.maxLength(62))),
+  /** The epoch of the publisher, or the highest seen: HSDirs refuse whoever begins below it. */
+  epoch: v.optional(v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(largestEpoch))),
   /** Who answered. */
   responder: keys,
   roster: someBytes(largestReply),
@@ -50,6 +53,7 @@ export interface JoinRequest {
 export interface JoinReply {
   readonly cluster: string;
   readonly address: string | null;
+  readonly epoch?: number | undefined;
   readonly responder: NodePublicKeys;
   readonly roster: Uint8Array;
   readonly secrets: Uint8Array;
@@ -99,10 +103,11 @@ export function readRequest(payload: Uint8Array, selector: string, ephemeral: Ui
   return verifyPlain(own.signing, signed, signature) ? { keys: own, endpoints } : undefined;
 }
 
-export function encodeReply({ cluster, address, responder, roster, secrets }: JoinReply): Uint8Array {
+export function encodeReply({ cluster, address, epoch, responder, roster, secrets }: JoinReply): Uint8Array {
   const value = {
     cluster,
     address,
+    epoch,
     responder: encodeKeys(responder),
     roster: base64(roster),
     secrets: base64(secrets),

@@ -16,6 +16,8 @@ import { presets } from '../../../presets/index.ts';
 import type { MemoryStore } from '../../kit/sim/memory-store.ts';
 import { runCli, type CliRun } from './support.ts';
 
+/** Of the publisher in the cluster that is joined. */
+export const epoch = 42;
 export const passphrase = 'six random words make a passphrase';
 export const secrets: CommandContext['secrets'] = {
   prompt: async () => Buffer.from(passphrase),
@@ -82,6 +84,7 @@ export async function member(
     random: runtime.random,
     log: silentLog,
     address: () => address,
+    epoch: () => epoch,
   });
   return { nodes: admitted, entries: () => members.encode(), current, answer };
 }

@@ -4,7 +4,18 @@ import { systemRuntime, type Store } from '../../../core/runtime/index.ts';
 import { readClusterSecrets, readNodeKey } from '../../../plugins/identity/index.ts';
 import { openMasterKey } from '../../../plugins/signer/vault/index.ts';
 import { createMemoryStore } from '../../kit/sim/memory-store.ts';
-import { commands, failingAfter, member, open, passphrase, resolved, run, secrets, text } from './setup-support.ts';
+import {
+  commands,
+  epoch,
+  failingAfter,
+  member,
+  open,
+  passphrase,
+  resolved,
+  run,
+  secrets,
+  text,
+} from './setup-support.ts';
 import { runCli } from './support.ts';
 
 describe('chimera init', () => {
@@ -133,6 +144,7 @@ describe('chimera join', () => {
     expect(nodes().find((one) => one.node === told.node)).toMatchObject({ endpoints: ['udp:192.0.2.9:7411'] });
     expect(await readClusterSecrets(store, '/two/state/cluster_secrets')).toEqual(current);
     expect(await store.read('/two/state/roster')).toEqual(new Uint8Array(entries()));
+    expect(JSON.parse(await text(store, '/two/state/election.json'))).toEqual({ highestEpoch: epoch, claimedBy: null });
     const { options, preset } = await resolved(store, '/two');
     expect(preset.name).toBe('cluster');
     expect(options.get('signer/vault')).toMatchObject({ onion_address: address.slice(0, 56) });
@@ -140,7 +152,7 @@ describe('chimera join', () => {
     expect((await run(args, store)).err).toContain('SETUP_EXISTS');
   });
 
-  test.each([2, 3, 4, 5])(
+  test.each([2, 3, 4, 5, 6])(
     'ended before step %i, it comes in by the same invitation the next time, as the same node',
     async (steps) => {
       const { store, args, nodes } = await founded();

@@ -9,7 +9,7 @@ import { encodeRequest } from '../../../plugins/join/messages.ts';
 import { createBook } from '../../../plugins/join/index.ts';
 import { createDoor } from '../../../plugins/proxy/index.ts';
 import { createVirtualClock } from '../../kit/sim/virtual-clock.ts';
-import { address, createCluster, newIdentity, random, type TestMember } from './support.ts';
+import { address, createCluster, epoch, newIdentity, random, type TestMember } from './support.ts';
 
 const signal = new AbortController().signal;
 const runtime = { net: systemNet, clock: systemClock, random };
@@ -50,7 +50,7 @@ describe('joining over HTTP', () => {
     const [member] = cluster.members as [TestMember];
     const identity = newIdentity();
     const joined = await join(await doorOf(member), await member.invite(), identity);
-    expect(joined).toMatchObject({ cluster: member.identity.node, address, secrets: cluster.secrets });
+    expect(joined).toMatchObject({ cluster: member.identity.node, address, epoch, secrets: cluster.secrets });
     expect(Buffer.from(joined.roster).toString()).toContain(identity.node);
     expect(cluster.admissions).toEqual([identity.node]);
   });

@@ -25,6 +25,7 @@ import { createMemoryStore, type MemoryStore } from '../../kit/sim/memory-store.
 import { createSeededRandom } from '../../kit/sim/seeded-random.ts';
 
 export const address = 'q7yb4tpajt3nueyz5njldpz4qabz3goppud5aa5rfznercrody5so5qd.onion';
+export const epoch = 42;
 export const random = createSeededRandom('join');
 
 export const newIdentity = (): NodeIdentity => identityOfSeed(random.bytes(32));
@@ -101,6 +102,7 @@ export async function createCluster(clock: Clock, size = 1): Promise<TestCluster
       random,
       log: silentLog,
       address: () => address,
+      epoch: () => epoch,
     };
     members.push({
       identity,

@@ -7,6 +7,7 @@ import type { AdminCommand } from '../../../../core/engine/index.ts';
 import { messageOf } from '../../../../core/errors.ts';
 import { parseEndpoint, type Endpoint, type Net } from '../../../../core/runtime/index.ts';
 import { writeClusterSecrets } from '../../../../plugins/identity/index.ts';
+import { keepEpoch } from '../../../../plugins/election/index.ts';
 import { joinCluster, parseInvitation, type Joined } from '../../../../plugins/join/index.ts';
 import { keepRoster } from '../../../../plugins/mesh/index.ts';
 import type { SeededRandom } from '../seeded-random.ts';
@@ -97,6 +98,7 @@ export class Membership {
     const joined = await this.#letIn(node);
     await writeClusterSecrets(world.store, `${directory}/cluster_secrets`, joined.secrets, { fresh: true });
     await keepRoster(world.store, directory, joined.roster);
+    if (joined.epoch !== undefined) await keepEpoch(world.store, directory, node.id, joined.epoch);
     world.trace.line(`${node.name} has joined as ${identity.node}`);
     world.enrol(node);
     world.learnRoster();
