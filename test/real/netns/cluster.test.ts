@@ -15,7 +15,7 @@ describeReal('a cluster on machines of its own', packages, () => {
       const report = await runCampaign(systemRuntime(), {
         nodes: 4,
         relays: 5,
-        faults: ['kill', 'pause', 'one-way', 'partition', 'tor', 'redis'],
+        faults: ['kill', 'pause', 'one-way', 'partition', 'halves', 'tor', 'redis'],
         restSeconds: 2,
         downloadSeconds: 8,
         progress: (text) => said.push(text),
@@ -29,6 +29,7 @@ describeReal('a cluster on machines of its own', packages, () => {
         ['pause', 0],
         ['one-way', 0],
         ['partition', 0],
+        ['halves', 0],
       ]);
       // A client whose head died loses its streams, and waits until relays tell it; nobody else does.
       const spared = results.filter(

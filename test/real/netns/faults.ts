@@ -12,7 +12,7 @@ import {
   viewOf,
 } from './observer.ts';
 
-export const faultNames = ['kill', 'pause', 'partition', 'one-way', 'tor', 'redis'] as const;
+export const faultNames = ['kill', 'pause', 'partition', 'halves', 'one-way', 'tor', 'redis'] as const;
 export type FaultName = (typeof faultNames)[number];
 
 export interface FaultResult {
@@ -127,12 +127,16 @@ export async function inflict(runtime: Runtime, cluster: Cluster, fault: FaultNa
     await clock.sleep(watchMs);
     return end({ ...times, stalePublishes: await stalePublishes() });
   }
-  if (fault === 'partition' || fault === 'one-way') {
+  if (fault === 'partition' || fault === 'halves' || fault === 'one-way') {
     // Redis would bridge the cut: its socket is not on the bridge.
     await cluster.redis.kill('SIGKILL');
     const cutMs = clock.monotonic();
-    for (const other of others) machines.cut(publisher.name, other.name, fault === 'one-way');
-    const times = await takeover(runtime, others, cutMs);
+    // The publisher alone, or with as many as make a half.
+    const along = fault === 'halves' ? Math.floor(nodes.length / 2) - 1 : 0;
+    const far = others.slice(along);
+    for (const near of [publisher, ...others.slice(0, along)])
+      for (const other of far) machines.cut(near.name, other.name, fault === 'one-way');
+    const times = await takeover(runtime, far, cutMs);
     await clock.sleep(awayMs);
     const stalePublishes = await watchReturn(runtime, cluster, publisher);
     machines.heal();
