@@ -4,7 +4,7 @@ import { checkDirectories } from '../../kit/sim/cluster/checkers/directories.ts'
 import { checkEpochs } from '../../kit/sim/cluster/checkers/epochs.ts';
 import type { SeenUpload } from '../../kit/sim/cluster/directories.ts';
 import type { Storm } from '../../kit/sim/cluster/storm.ts';
-import type { World } from '../../kit/sim/cluster/world.ts';
+import type { SimulatedNode, World } from '../../kit/sim/cluster/world.ts';
 
 function setUp() {
   const election = { publisher: undefined as string | undefined, epoch: 4, elected: true };
@@ -53,6 +53,21 @@ test('a publisher that steps down long after the last change is succeeded within
   election.elected = false;
   until(86_000);
   expect(broken).toEqual([expect.stringMatching(/^I10: nobody publishes/)]);
+});
+
+test('who names its successor publishes on until that one has begun, for five seconds and no longer (I2)', () => {
+  const { world, broken, context } = setUp();
+  const [node] = world.nodes as unknown as [SimulatedNode];
+  const heir = { ...node, name: 'n2', id: 'heir' };
+  world.awake = () => [node, heir] as never;
+  const checker = checkEpochs(context);
+  world.nowMs = 60_000;
+  node.handing = { to: 'heir', atMs: 59_000 };
+  checker.sample?.();
+  expect(broken).toEqual([]);
+  world.nowMs = 64_000;
+  checker.sample?.();
+  expect(broken).toEqual(['I2: n1 (epoch 4) and n2 (epoch 4) believe themselves publisher in one component']);
 });
 
 test('after a change there are twenty seconds until somebody publishes (I10)', () => {

@@ -21,6 +21,8 @@ export interface Figures {
 
 /** Everything must have been well for so long. */
 const quietMs = 30_000;
+/** Who was named the next publisher begins by then. */
+const handOverMs = 15_000;
 
 interface Death {
   readonly node: SimulatedNode;
@@ -88,7 +90,9 @@ export function measure(world: World, storm: Storm) {
       const now = publisher();
       const epoch = now?.daemon?.election.epoch ?? 0;
       if (now === undefined) return;
-      if (quiet && last !== undefined && now.id !== last.id && epoch > last.epoch) {
+      const named = last && world.node(last.id)?.handing;
+      const handed = named?.to === now.id && world.nowMs - named.atMs < handOverMs;
+      if (quiet && last !== undefined && now.id !== last.id && epoch > last.epoch && !handed) {
         falseTakeovers++;
         world.trace.line(`FALSE TAKEOVER: ${now.name} in epoch ${epoch}`);
       }

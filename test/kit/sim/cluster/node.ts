@@ -30,6 +30,7 @@ import { presets } from '../../../../presets/index.ts';
 import type { EmbeddedTor } from '../../network/embedded/index.ts';
 import { endpointOf, maximumDatagram, type SimulatedBus } from './bus.ts';
 import type { Life, Machine } from './life.ts';
+import { successorOf } from './observe.ts';
 import { signingWith, type Pen } from './pen.ts';
 import { replaced, withService } from './wrap.ts';
 
@@ -64,8 +65,8 @@ export interface NodeParts {
   readonly restartsTor: boolean;
   /** In place of the shipped ones; a test puts a mistake in here. */
   readonly mutate: (plugins: readonly AnyPlugin[], node: string) => readonly AnyPlugin[];
-  /** Called when the node is asked to let another publish. */
-  readonly onStepDown: () => void;
+  /** Called when the node names the one that is to publish next. */
+  readonly onHandOver: (successor: string) => void;
   /** What the node says of itself when it is observed. */
   readonly observer: AnyPlugin;
 }
@@ -153,15 +154,14 @@ const defaultElection = 'election/uptime';
 /** Of preset cluster, what a storm has no subject for; each run has an election of its own. */
 const without = ['admin', 'transport/udp', 'proxy', defaultElection];
 
-/** Whoever asks for it, the operator or a plugin: the one who leaves goes on until another has begun. */
-function tellStepDown(election: Election, told: () => void): void {
-  const stepDown = election.stepDown?.bind(election);
-  if (stepDown === undefined) return;
-  Object.defineProperty(election, 'stepDown', {
-    value: (why: string): void => {
-      if (election.elected) told();
-      stepDown(why);
-    },
+/** Whether it was asked to, or its term is over: who names a successor publishes on until that one has begun. */
+function tellHandOver(mesh: Mesh, node: string, told: (successor: string) => void): void {
+  let named: string | undefined;
+  mesh.onChange((change) => {
+    if (change.node !== node || change.what !== 'record' || change.kind !== 'election') return;
+    const successor = successorOf(mesh, node);
+    if (successor !== undefined && successor !== named) told(successor);
+    named = successor;
   });
 }
 
@@ -201,16 +201,16 @@ export async function makeDaemon(
   const all = [...ownPlugins(parts, commands, statuses), busTransport(bus, life, identity.node), ...shipped];
   const mutated = parts.mutate(all, identity.node) as AnyPlugin[];
   const engine = createNode({ ...resolved, plugins: mutated }, life.runtime, identity.node);
-  const election = engine.service(electionContract);
-  tellStepDown(election, parts.onStepDown);
+  const mesh = engine.service(meshContract);
+  tellHandOver(mesh, identity.node, parts.onHandOver);
   engine.onResult(onResult);
   const roster = optional(engine, rosterContract);
   if (entries !== undefined) roster?.learn(entries);
   return {
     life,
     engine,
-    election,
-    mesh: engine.service(meshContract),
+    election: engine.service(electionContract),
+    mesh,
     roster,
     signer: engine.service(signerContract),
     secrets: optional(engine, clusterSecretsContract),

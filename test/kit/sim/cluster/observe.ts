@@ -37,6 +37,12 @@ export function claimOf(mesh: Mesh | undefined, node: string): number | undefine
   return own?.claim;
 }
 
+/** Whom it names there as the next publisher; it publishes on until that one has begun. */
+export function successorOf(mesh: Mesh | undefined, node: string): string | undefined {
+  const own = mesh?.record('election', node)?.value as { successor?: string } | undefined;
+  return own?.successor;
+}
+
 export function createObserver(observations: Observations, now: () => number, node: string): AnyPlugin {
   const { texts, owners } = observations;
   return definePlugin({

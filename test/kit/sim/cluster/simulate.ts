@@ -16,10 +16,13 @@ import { World } from './world.ts';
 export const fewestNodes = 2;
 export const mostNodes = 10;
 
-const elections = ['election/uptime', 'election/priority', 'election/highest-id'] as const;
+const elections = ['election/uptime', 'election/priority', 'election/highest-id', 'election/time-hash'] as const;
 type Election = (typeof elections)[number];
 /** The share of seeds of the first one; the others have the rest. */
 const usualShare = 0.7;
+
+/** Seconds of a term with `election/time-hash`. */
+const slots = { shortest: 15, longest: 120 } as const;
 
 function drawElection(random: SeededRandom): Election {
   const [usual, ...others] = elections;
@@ -70,8 +73,11 @@ export async function simulate(options: SimulationOptions): Promise<SimulationRe
   const chance = createSeededRandom(`${seed}/storm`);
   const drawn = drawFaults(chance.fork('classes'), options.among ?? faultClasses);
   const faults = options.faults ?? drawn.faults;
-  const { mutate, settings } = options;
+  const { mutate } = options;
   const election = options.election ?? drawElection(chance.fork('election'));
+  const slot = slots.shortest + chance.fork('slot').int(slots.longest - slots.shortest);
+  const term = election === 'election/time-hash' ? { slot_secs: slot } : {};
+  const settings = { ...options.settings, election: { ...term, ...options.settings?.['election'] } };
   const world = new World({ seed, nodes, faults, mutate, settings, election });
   await world.build();
   const storm = new Storm(world, faults, chance.fork('events'));

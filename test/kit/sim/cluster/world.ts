@@ -37,6 +37,8 @@ export interface SimulatedNode {
   changedAtMs: number;
   /** Of one that was removed: its machine is gone, and is started no more. */
   scrapped: boolean;
+  /** Whom it named last as the next publisher. */
+  handing: { readonly to: string; readonly atMs: number } | undefined;
 }
 
 export interface WorldOptions {
@@ -177,14 +179,23 @@ export class World {
       mutate: this.#options.mutate ?? ((plugins: readonly AnyPlugin[]) => plugins),
       election: this.#options.election,
       restartsTor: this.#restartsTor,
-      onStepDown: () => {
+      onHandOver: (to) => {
         const node = this.node(identity.node);
-        if (node !== undefined) node.changedAtMs = this.nowMs;
+        if (node !== undefined) node.handing = { to, atMs: this.nowMs };
       },
       observer: createObserver(this.observations, () => this.nowMs, identity.node),
     };
     const { node: id } = identity;
-    return { name, id, parts, daemon: undefined, lives: 0, changedAtMs: this.nowMs, scrapped: false };
+    return {
+      name,
+      id,
+      parts,
+      daemon: undefined,
+      lives: 0,
+      changedAtMs: this.nowMs,
+      scrapped: false,
+      handing: undefined,
+    };
   }
 
   /** A member from now on. */

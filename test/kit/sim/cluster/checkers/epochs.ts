@@ -72,7 +72,9 @@ export const checkEpochs: MakeChecker = ({ world, storm, broken }) => {
         const elected = nodes.filter(({ daemon }) => daemon?.election.elected);
         const text = (): string =>
           elected.map(({ name, daemon }) => `${name} (epoch ${daemon?.election.epoch})`).join(' and ');
-        if (elected.length > 1) once('I2', `${text()} believe themselves publisher in one component`);
+        // Who names another goes on until that one has begun.
+        const handing = nodes.some((node) => node.handing !== undefined && world.nowMs - node.handing.atMs < stableMs);
+        if (elected.length > 1 && !handing) once('I2', `${text()} believe themselves publisher in one component`);
         const leftMs = Math.max(-Infinity, ...nodes.map(({ name }) => lastElectedMs.get(name) ?? -Infinity));
         const vacant = world.nowMs - sinceMs > vacantMs && world.nowMs - leftMs > takeoverMs;
         if (elected.length === 0 && vacant && !nodes.some(waiting.waits)) {
@@ -91,7 +93,8 @@ export const checkEpochs: MakeChecker = ({ world, storm, broken }) => {
         locked(nodes, sinceMs);
         const highest = Math.max(...nodes.map(({ daemon }) => daemon?.election.epoch ?? 0));
         const lower = elected.filter(({ daemon }) => (daemon?.election.epoch ?? 0) < highest);
-        if (lower.length > 0) once('I1', `${text()} publish, and epoch ${highest} is known in their component`);
+        if (lower.length > 0 && !handing)
+          once('I1', `${text()} publish, and epoch ${highest} is known in their component`);
       }
     },
   };
