@@ -14,7 +14,9 @@ export type Cause =
   | { readonly kind: 'cannot-publish'; readonly inARow: number; readonly code: ErrorCode | undefined }
   /** A head whose tor runs, but which has no established introduction circuit. */
   | { readonly kind: 'head-dead'; readonly head: string; readonly forMs: number }
-  | { readonly kind: 'head-back'; readonly head: string };
+  | { readonly kind: 'head-back'; readonly head: string }
+  /** None of the heads of a tor that answers has an introduction circuit: it has no network, and cannot publish either. */
+  | { readonly kind: 'tor-cut-off'; readonly tor: string };
 
 export type Action =
   | { readonly kind: 'restart-tor'; readonly tor: string }
@@ -37,6 +39,7 @@ const words: Words = {
   'cannot-publish': ({ inARow, code }) => `${inARow} cycles in a row failed${code === undefined ? '' : ` (${code})`}`,
   'head-dead': ({ head, forMs }) => `head ${head} has had no introduction circuit for ${seconds(forMs)}`,
   'head-back': ({ head }) => `head ${head} has introduction circuits again`,
+  'tor-cut-off': ({ tor }) => `tor ${tor} answers, and none of its heads has an introduction circuit`,
 };
 
 /** A cause in words, for people. */

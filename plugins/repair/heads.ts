@@ -24,6 +24,8 @@ export function watchHeads(parts: {
   readonly clock: Clock;
   readonly journal: Journal;
   readonly budgetFor: (head: string) => Budget;
+  /** Called at each look for a tor that answers, and of which all heads are left out and have no introduction circuit. */
+  readonly cutOff: (tor: TorClient) => void;
 }): HeadWatch {
   const { control, deadAfterMs, backAfterMs, clock, journal } = parts;
   /** Since when a head has been otherwise than it is treated. */
@@ -74,6 +76,9 @@ export function watchHeads(parts: {
           if (address === undefined) since.delete(head);
           else judge(head, excluded, services.has(address));
         }
+        const its = control.heads().filter((known) => known.tor === tor);
+        const reachable = its.some(({ address }) => address !== undefined && services.has(address));
+        if (its.every(({ excluded }) => excluded) && !reachable) parts.cutOff(tor);
       }
     },
   };

@@ -147,6 +147,10 @@ export const repair = definePlugin<v.InferOutput<typeof options>>({
               clock,
               journal,
               budgetFor: budget,
+              cutOff: (tor) => {
+                if (tor !== primary || host.want(electionContract)?.elected !== true) return;
+                act({ kind: 'tor-cut-off', tor: tor.name }, 'step-down');
+              },
             });
       const every = async (look: (signal: AbortSignal) => Promise<void>, signal: AbortSignal): Promise<void> => {
         while (!signal.aborted) {

@@ -71,6 +71,21 @@ describe('a tor that dies', () => {
   });
 });
 
+test('a publisher whose tor answers and has no network lets another publish, without its head until that is back', async () => {
+  const cluster = await startServiceCluster('tor without a network');
+  for (const name of ['a', 'b', 'c']) await cluster.start(name, { add: ['repair'] });
+  const publisher = await cluster.published(20_000, { heads: 3 });
+  await cluster.clock.runFor(publisher.tor.run?.setOnline(false) ?? Promise.resolve(), 1_000);
+  const next = await cluster.published(40_000, { after: publisher.election.epoch });
+  expect(next).not.toBe(publisher);
+  await until(cluster, () => liveHeads(next) === 2, 10_000);
+  await cluster.clock.advance(120_000);
+  expect(next.election.elected).toBe(true);
+  await cluster.clock.runFor(publisher.tor.run?.setOnline(true) ?? Promise.resolve(), 1_000);
+  await until(cluster, () => liveHeads(next) === 3, 30_000);
+  await cluster.end();
+});
+
 test('a node that is cut off keeps its heads in the descriptor for a hold time, and no longer', async () => {
   const cluster = await startServiceCluster('cut');
   for (const name of ['a', 'b', 'c']) await cluster.start(name);

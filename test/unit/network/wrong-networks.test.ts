@@ -296,6 +296,20 @@ const mistakes: readonly (readonly [what: string, check: string, plant: Plant])[
     'answers nothing while it is stopped',
     () => change(SimulatedProcess, 'freeze', () => undefined),
   ],
+  [
+    'a tor whose circuits outlive its network',
+    'answers without its network',
+    () => change(CircuitTable, 'uplinkLost', () => undefined),
+  ],
+  [
+    'a tor that takes other introduction points once its network is back',
+    'answers without its network',
+    () =>
+      change(OnionService, 'uplinkBack', (service, back) => {
+        for (const descriptor of [service.current, service.next]) descriptor?.points.splice(0);
+        back();
+      }),
+  ],
 ];
 
 const checks = torNetworkChecks();

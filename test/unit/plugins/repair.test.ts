@@ -266,9 +266,9 @@ const circuit = (address: string, state = 'HSSI_ESTABLISHED', purpose = 'HS_SERV
   `7 BUILT $AA~a,$BB~b BUILD_FLAGS=IS_INTERNAL,NEED_UPTIME PURPOSE=${purpose} HS_STATE=${state} REND_QUERY=${address} TIME_CREATED=2026-11-21T04:00:00.000000`;
 
 describe('heads', () => {
-  const [first, second] = [1, 2].map((fill) =>
+  const [first, second, third] = [1, 2, 3].map((fill) =>
     addressOfKey(masterKeyFromSeed(new Uint8Array(32).fill(fill)).publicKey),
-  ) as [OnionAddress, OnionAddress];
+  ) as [OnionAddress, OnionAddress, OnionAddress];
 
   test('are read from the circuits of their tor', () => {
     const other = 'x'.repeat(56);
@@ -322,6 +322,31 @@ describe('heads', () => {
       await s.clock.advance(30_000);
     }
     expect((await s.journal()).filter(({ action }) => action === 'exclude-head').length).toBeLessThanOrEqual(7);
+    await s.stop();
+  });
+
+  test('all without one: the tor by which the publisher publishes has no network, and another is to publish', async () => {
+    const other = createScriptedTor(makeConsensus());
+    const known: { list: OwnHead[] } = { list: [] };
+    const s = await stage({}, () => known.list);
+    known.list = [
+      { head: 'one/1', tor: s.tor, address: first, excluded: false },
+      { head: 'one/2', tor: s.tor, address: second, excluded: false },
+      { head: 'one/3', tor: other, address: third, excluded: false },
+    ];
+    s.tor.info.set('circuit-status', circuit(first));
+    other.info.set('circuit-status', '');
+    await s.clock.advance(60_000);
+    // One head of it is there, and what the other tor lacks is not what this node publishes by.
+    expect(s.stepDowns).toEqual([]);
+    s.tor.info.set('circuit-status', '');
+    await s.clock.advance(26_000);
+    expect(s.stepDowns).toEqual([
+      expect.stringMatching(/^tor .* answers, and none of its heads has an introduction circuit$/),
+    ]);
+    expect((await s.journal()).at(-1)).toMatchObject({ action: 'step-down', outcome: 'asked for' });
+    await s.clock.advance(600_000);
+    expect(s.stepDowns.length).toBeLessThan(7);
     await s.stop();
   });
 

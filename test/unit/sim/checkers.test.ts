@@ -15,7 +15,7 @@ function setUp() {
     engine: { node: 'id' },
     signer: { ready: true },
   };
-  const tor = { running: true, run: { process: { frozen: false } } };
+  const tor = { running: true, run: { online: true, process: { frozen: false } } };
   const node = { name: 'n1', id: 'id', lives: 1, changedAtMs: 0, daemon, parts: { tor } };
   const world = {
     nowMs: 0,

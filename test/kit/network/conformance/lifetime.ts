@@ -51,6 +51,56 @@ export function checkLifetime(cast: Cast): void {
       limitMs * 3,
     );
 
+    cast.check(
+      'answers without its network, and is reached by the same introduction points as soon as it has it again',
+      async () => {
+        const tor = await cast.bench.addTor('offline', { socks: true });
+        const address = await cast.bench.service(tor, 'offline', await cast.bench.site('offline'));
+        /** The relays of its introduction points, once all have their circuits. */
+        const points = (): Promise<string[]> =>
+          cast.bench.until(async () => {
+            const lines = (await cast.bench.getInfo(tor, 'circuit-status')).split('\n');
+            const theirs = lines.filter((line) =>
+              line.includes(' PURPOSE=HS_SERVICE_INTRO HS_STATE=HSSI_ESTABLISHED '),
+            );
+            if (theirs.length < 6) return undefined;
+            return theirs.map((line) => line.split(' ')[2]?.split(',').at(-1) ?? '').toSorted();
+          });
+        const before = await points();
+        const visited = (isolation: string): Promise<true> =>
+          cast.bench.until(
+            async () => (await cast.bench.visit(cast.client, address, isolation)) === 'offline' || undefined,
+          );
+        await visited('online');
+        const events = await cast.bench.listen(tor, 'CIRC', 'HS_DESC', 'STATUS_CLIENT');
+        const told = (part: string): string[] =>
+          events.flatMap(({ lines: [line = ''] }) => (line.includes(part) ? [line] : []));
+        await cast.bench.expectOk(tor, 'SETCONF DisableNetwork=1');
+        await cast.bench.until(async () => (await cast.bench.getInfo(tor, 'circuit-status')) === '' || undefined);
+        const closed = told(' PURPOSE=HS_SERVICE_INTRO HS_STATE=HSSI_ESTABLISHED ').filter((line) =>
+          line.includes(' CLOSED '),
+        );
+        expect(closed.length).toBeGreaterThanOrEqual(6);
+        expect(closed.filter((line) => !line.endsWith(' REASON=DESTROYED REMOTE_REASON=CHANNEL_CLOSED'))).toEqual([]);
+        for (const key of ['status/circuit-established', 'status/enough-dir-info'])
+          expect(await cast.bench.getInfo(tor, key)).toBe('0');
+        expect(await cast.bench.getInfo(tor, 'status/bootstrap-phase')).toContain(' PROGRESS=100 ');
+        expect(await cast.bench.getInfo(tor, 'net/listeners/socks')).toBe('');
+        await expect(cast.bench.visit(tor, address, 'closed')).rejects.toMatchObject({ code: 'ECONNREFUSED' });
+        await cast.bench.expectOk(tor, `HSFETCH ${address}`);
+        await cast.bench.subject.pass(3_000);
+        expect(told(' RECEIVED ')).toEqual([]);
+
+        await cast.bench.expectOk(tor, 'SETCONF DisableNetwork=0');
+        expect(await points()).toEqual(before);
+        expect(told(' CIRCUIT_ESTABLISHED')).not.toEqual([]);
+        await cast.bench.until(async () => told(' RECEIVED ').length > 0 || undefined);
+        await visited('again');
+        expect(await cast.bench.visit(tor, address, 'opened')).toBe('offline');
+      },
+      limitMs * 3,
+    );
+
     cast.check('answers nothing while it is stopped, and everything after', async () => {
       const control = await cast.bench.control(cast.other);
       await cast.bench.within(cast.other.kill('SIGSTOP'));

@@ -12,6 +12,7 @@ import { drawMs, type LatencyProfile } from './latency.ts';
 import type { SimulatedRelay } from './relay.ts';
 import type { SimulatedProcess } from './simulated-process.ts';
 import { microsecondTime } from './tor-time.ts';
+import type { Uplink } from './uplink.ts';
 
 export type CircuitPurpose =
   'HS_SERVICE_INTRO' | 'HS_SERVICE_REND' | 'HS_CLIENT_INTRO' | 'HS_CLIENT_REND' | 'HS_VANGUARDS';
@@ -97,6 +98,7 @@ export class CircuitTable {
   readonly #random: Random;
   readonly #latency: LatencyProfile;
   readonly #events: EventBus;
+  readonly #uplink: Uplink;
   readonly #now: () => number;
   readonly #relays: () => readonly SimulatedRelay[];
   readonly #open = new Map<number, { readonly circuit: Circuit; readonly handlers: CircuitHandlers }>();
@@ -108,6 +110,7 @@ export class CircuitTable {
     readonly random: Random;
     readonly latency: LatencyProfile;
     readonly events: EventBus;
+    readonly uplink: Uplink;
     /** Wall clock, milliseconds. */
     readonly now: () => number;
     /** The relays of the consensus. */
@@ -117,6 +120,7 @@ export class CircuitTable {
     this.#random = parts.random;
     this.#latency = parts.latency;
     this.#events = parts.events;
+    this.#uplink = parts.uplink;
     this.#now = parts.now;
     this.#relays = parts.relays;
     this.bandwidth = new CircuitBandwidth(parts.process, parts.events, parts.now);
@@ -147,7 +151,7 @@ export class CircuitTable {
     const extend = (): void => {
       if (circuit.closed) return;
       const hop = hops[circuit.path.length] as SimulatedRelay;
-      if (!hop.up) {
+      if (!hop.up || !this.#uplink.open) {
         this.close(circuit, 'DESTROYED', 'CONNECTFAILED');
         return;
       }
@@ -188,6 +192,12 @@ export class CircuitTable {
       const old = oldState === undefined ? '' : ` OLD_HS_STATE=${oldState}`;
       return `650 CIRC_MINOR ${circuit.id} PURPOSE_CHANGED ${circuit.describe()} OLD_PURPOSE=${oldPurpose}${old}`;
     });
+  }
+
+  /** The way to the network is closed: every circuit breaks. */
+  uplinkLost(): void {
+    this.#guard = undefined;
+    for (const { circuit } of this.#open.values()) this.close(circuit, 'DESTROYED', 'CHANNEL_CLOSED');
   }
 
   /** A relay went down: every circuit through it breaks. */

@@ -6,6 +6,7 @@ import type { SimulatedConsensus } from './consensus.ts';
 import type { NetworkContext } from './context.ts';
 import type { Random } from '../../../../core/runtime/index.ts';
 import type { SimulatedProcess } from './simulated-process.ts';
+import type { Uplink } from './uplink.ts';
 
 /** Tor still works with a consensus that has run out this many seconds ago. */
 const reasonablyLiveSeconds = 24 * 3600;
@@ -14,13 +15,15 @@ export class ConsensusClient {
   readonly #network: NetworkContext;
   readonly #process: SimulatedProcess;
   readonly #random: Random;
+  readonly #uplink: Uplink;
   readonly #arrived: () => void;
   #current: SimulatedConsensus | undefined;
 
-  constructor(network: NetworkContext, process: SimulatedProcess, random: Random, arrived: () => void) {
+  constructor(network: NetworkContext, process: SimulatedProcess, random: Random, uplink: Uplink, arrived: () => void) {
     this.#network = network;
     this.#process = process;
     this.#random = random;
+    this.#uplink = uplink;
     this.#arrived = arrived;
   }
 
@@ -41,7 +44,7 @@ export class ConsensusClient {
     const span = Math.max(1, Math.floor(((newest.validUntil - start) * 7) / 8));
     const at = start + this.#random.int(span);
     const delayMs = Math.max(1000, at * 1000 - this.#network.clock.now());
-    this.#process.after(delayMs, () => this.fetch());
+    this.#process.after(delayMs, () => this.#uplink.when(() => this.fetch()));
     if (isNew) this.#arrived();
   }
 }

@@ -8,6 +8,7 @@ import type { EventBus } from './event-bus.ts';
 import type { LatencyProfile } from './latency.ts';
 import type { SimulatedRelay } from './relay.ts';
 import type { SimulatedProcess } from './simulated-process.ts';
+import type { Uplink } from './uplink.ts';
 
 /** What all tors of a network share. */
 export interface NetworkContext {
@@ -42,6 +43,7 @@ export interface TorContext {
   readonly log: Log;
   readonly process: SimulatedProcess;
   readonly events: EventBus;
+  readonly uplink: Uplink;
   readonly circuits: CircuitTable;
   readonly configuration: Configuration;
   /** Undefined before the bootstrap, and when the last one has run out. */

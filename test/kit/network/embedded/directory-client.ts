@@ -7,6 +7,8 @@ import type { SimulatedRelay } from './relay.ts';
 
 /** How long tor waits for a directory that does not answer. */
 const stallMs = 300_000;
+/** How long a request waits for the network. */
+const waitMs = 60_000;
 
 export class DirectoryClient {
   readonly #tor: TorContext;
@@ -58,10 +60,10 @@ export class DirectoryClient {
     answered: (answer: Answer) => void,
     failed: () => Answer,
   ): void {
-    const { process, random, network } = this.#tor;
+    const { process, random, network, uplink } = this.#tor;
     const there = drawMs(random, network.latency.directoryMs);
-    process.after(there * 0.75 + relay.hsdir.faults.delayMs, () => {
-      if (!relay.up) {
+    const arrive = (): void => {
+      if (!relay.up || !uplink.open) {
         answered(failed());
         return;
       }
@@ -71,6 +73,12 @@ export class DirectoryClient {
       }
       const answer = ask();
       process.after(there * 0.25, () => answered(answer));
+    };
+    // Without a network it waits for a circuit; what was asked a minute before it comes is forgotten without a word (C tor 0.4.9.11).
+    const askedAtMs = network.clock.monotonic();
+    uplink.when(() => {
+      if (network.clock.monotonic() - askedAtMs > waitMs) return;
+      process.after(there * 0.75 + relay.hsdir.faults.delayMs, arrive);
     });
   }
 }

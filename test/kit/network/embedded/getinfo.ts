@@ -80,7 +80,7 @@ function lookUp(context: TorContext, tor: ControlledTor, key: string, ownService
       return `NOTICE ${bootstrapStatus(tor.bootstrapPercent)}`;
     case 'status/circuit-established':
     case 'status/enough-dir-info':
-      return live ? '1' : '0';
+      return live && context.uplink.open ? '1' : '0';
     case 'network-liveness':
       return live ? 'up' : 'down';
     case 'dormant':

@@ -71,6 +71,10 @@ export class OnionServices {
     this.detached.delete(address);
   }
 
+  uplinkBack(): void {
+    for (const service of this.#services.values()) service.uplinkBack();
+  }
+
   consensusChanged(): void {
     for (const service of this.#services.values()) service.consensusChanged();
   }

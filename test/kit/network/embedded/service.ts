@@ -76,6 +76,11 @@ export class OnionService {
     this.#wake();
   }
 
+  /** The network can be reached again. */
+  uplinkBack(): void {
+    this.#wake();
+  }
+
   consensusChanged(): void {
     this.#reconsiderHsdirs = true;
     this.#wake();
@@ -152,7 +157,7 @@ export class OnionService {
 
   async #work(): Promise<void> {
     const consensus = this.#tor.consensus();
-    if (consensus === undefined || this.#removed) return;
+    if (consensus === undefined || this.#removed || !this.#tor.uplink.open) return;
     if (this.#nextRotation === 0) this.#setRotation(consensus);
     for (const descriptor of this.#descriptors()) this.#cleanUp(descriptor, consensus);
     if (this.current && this.next && consensus.times.validAfter >= this.#nextRotation) this.#rotate(consensus);

@@ -1,4 +1,5 @@
 /** One life of a simulated tor, from its start to its end: everything that a real one keeps in memory. */
+import type { Duplex } from 'node:stream';
 import type { OnionAddress } from '../../../../core/onion/index.ts';
 import type { Endpoint, Listener, Log, Net, Random, Store } from '../../../../core/runtime/index.ts';
 import { formatEndpoint, parseEndpoint } from '../../../../core/runtime/index.ts';
@@ -19,6 +20,7 @@ import { allRouterStatuses } from './network-status.ts';
 import { OnionServices } from './onion-services.ts';
 import { SimulatedProcess } from './simulated-process.ts';
 import { serveSocks, type Traffic } from './socks-server.ts';
+import { Uplink } from './uplink.ts';
 
 /** Tor answers NEWNYM at most this often. */
 const newIdentityIntervalMs = 10_000;
@@ -51,6 +53,8 @@ export class TorRun implements ControlledTor {
   readonly #consensus: ConsensusClient;
   readonly #listeners: { readonly kind: 'control' | 'socks'; readonly listener: Listener }[] = [];
   readonly #metrics: MetricsServer;
+  readonly #socksStreams = new Set<Duplex>();
+  #closedSocks: Endpoint | undefined;
   readonly #bootstrapped: Promise<void>;
   #markBootstrapped: () => void = () => undefined;
   #bootstrapStarted = false;
@@ -63,7 +67,9 @@ export class TorRun implements ControlledTor {
     this.pid = options.pid;
     this.process = new SimulatedProcess(network.clock);
     const { process } = this;
-    this.#consensus = new ConsensusClient(network, process, random, () => this.#consensusArrived());
+    const configuration = new Configuration(options.torrc);
+    const uplink = new Uplink(!configuration.flag('DisableNetwork'));
+    this.#consensus = new ConsensusClient(network, process, random, uplink, () => this.#consensusArrived());
     const now = (): number => network.clock.now() / 1000;
     const events = new EventBus();
     const context: TorContext = {
@@ -76,15 +82,17 @@ export class TorRun implements ControlledTor {
       log: options.log,
       process,
       events,
+      uplink,
       circuits: new CircuitTable({
         process,
         random,
         latency: network.latency,
         events,
+        uplink,
         now: () => network.clock.now(),
         relays: () => this.#consensus.current(now())?.relays ?? [],
       }),
-      configuration: new Configuration(options.torrc),
+      configuration,
       consensus: () => this.#consensus.current(now()),
       now: () => Math.floor(now()),
     };
@@ -108,6 +116,10 @@ export class TorRun implements ControlledTor {
       await run.end();
       throw error;
     }
+  }
+
+  get online(): boolean {
+    return this.#context.uplink.open;
   }
 
   get control(): Endpoint {
@@ -165,17 +177,44 @@ export class TorRun implements ControlledTor {
       });
       this.#listeners.push({ kind: 'control', listener });
     }
-    if (socks !== undefined) {
-      const listener = await net.listen(socks, (socket) => {
-        if (this.process.ended) socket.destroy();
-        else serveSocks(context, this.client, this.traffic, socket);
-      });
-      this.#listeners.push({ kind: 'socks', listener });
-    }
+    if (socks !== undefined) await this.#openSocks(socks);
     const metrics = await this.#metrics.prepare(context.configuration.lines);
     if ('code' in metrics) throw new Error(`tor ${context.name}: ${metrics.text}`);
     await metrics.commit();
     if (!context.configuration.flag('DisableNetwork')) this.#bootstrap();
+  }
+
+  async #openSocks(endpoint: Endpoint): Promise<void> {
+    const listener = await this.#options.net.listen(endpoint, (socket) => {
+      if (this.process.ended || !this.#context.uplink.open) {
+        socket.destroy();
+        return;
+      }
+      this.#socksStreams.add(socket);
+      socket.once('close', () => this.#socksStreams.delete(socket));
+      serveSocks(this.#context, this.client, this.traffic, socket);
+    });
+    this.#listeners.push({ kind: 'socks', listener });
+  }
+
+  /** DisableNetwork: what needs the network ends, and the SOCKS port is closed; afterwards all comes back by itself. */
+  async setOnline(open: boolean): Promise<void> {
+    const { uplink, circuits, events } = this.#context;
+    if (!uplink.set(open)) return;
+    if (!open) {
+      circuits.uplinkLost();
+      for (const socket of this.#socksStreams) socket.destroy();
+      const closing = this.#listeners.filter(({ kind }) => kind === 'socks');
+      this.#closedSocks = closing[0]?.listener.endpoint;
+      for (const entry of closing) this.#listeners.splice(this.#listeners.indexOf(entry), 1);
+      await Promise.all(closing.map(({ listener }) => listener.close()));
+      return;
+    }
+    if (this.#closedSocks !== undefined) await this.#openSocks(this.#closedSocks);
+    this.#closedSocks = undefined;
+    this.services.uplinkBack();
+    if (this.bootstrapPercent === 100)
+      events.emit('STATUS_CLIENT', () => '650 STATUS_CLIENT NOTICE CIRCUIT_ESTABLISHED');
   }
 
   #bootstrap(): void {
@@ -230,6 +269,7 @@ export class TorRun implements ControlledTor {
     }
     await metrics.commit();
     configuration.replace(lines);
+    await this.setOnline(!configuration.flag('DisableNetwork'));
     if (!configuration.flag('DisableNetwork')) this.#bootstrap();
     return undefined;
   }

@@ -66,6 +66,9 @@ export interface FaultOptions {
   readonly membershipEverySecs: number;
   /** From the removal until the other one knocks. */
   readonly membershipSecs: number;
+  /** A tor answers its controller, and has no network. */
+  readonly torOfflineEverySecs: number;
+  readonly torOfflineSecs: number;
 }
 
 export const noFaults: FaultOptions = {
@@ -109,6 +112,8 @@ export const noFaults: FaultOptions = {
   blackoutSecs: 40,
   membershipEverySecs: 0,
   membershipSecs: 50,
+  torOfflineEverySecs: 0,
+  torOfflineSecs: 60,
 };
 
 /** What each class sets when it is on. `x` is a number from 0 to 1 that says how hard. A new one comes last: the others are drawn as before. */
@@ -136,6 +141,7 @@ const classes = {
   operator: (x: number) => ({ operatorEverySecs: 500 - 200 * x }),
   blackout: (x: number) => ({ blackoutEverySecs: 900 - 500 * x }),
   membership: (x: number) => ({ membershipEverySecs: 500 - 250 * x }),
+  torOffline: (x: number) => ({ torOfflineEverySecs: 700 - 400 * x }),
 } as const satisfies Record<string, (x: number) => Partial<FaultOptions>>;
 
 export type FaultClass = keyof typeof classes;

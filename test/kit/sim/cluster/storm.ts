@@ -36,7 +36,8 @@ type EventKind =
   | 'clone'
   | 'operator'
   | 'blackout'
-  | 'membership';
+  | 'membership'
+  | 'torOffline';
 
 const kinds: readonly EventKind[] = [
   'crash',
@@ -57,6 +58,7 @@ const kinds: readonly EventKind[] = [
   'operator',
   'blackout',
   'membership',
+  'torOffline',
 ];
 /** What waits, now and then, for a publication to begin. */
 const ambushes: ReadonlySet<EventKind> = new Set(['crash', 'power', 'pause']);
@@ -293,6 +295,13 @@ export class Storm {
       }
       case 'membership': {
         this.#replace(victim);
+        return;
+      }
+      case 'torOffline': {
+        const { run } = parts.tor;
+        if (run?.process.frozen !== false) return;
+        void run.setOnline(false);
+        this.#for(kind, [victim], this.#secs(faults.torOfflineSecs), () => void run.setOnline(true));
       }
     }
   }

@@ -82,6 +82,7 @@ export const checkEpochs: MakeChecker = ({ world, storm, broken }) => {
             ({ name, parts, daemon }) =>
               parts.tor.running &&
               parts.tor.run?.process.frozen === false &&
+              parts.tor.run.online &&
               daemon?.signer.ready === true &&
               !hurt(name),
           );

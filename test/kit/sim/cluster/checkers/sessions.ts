@@ -28,8 +28,9 @@ export const checkSessions: MakeChecker = ({ world, storm, broken }) => {
     const { tor } = world.nodes.find((node) => node.name === name)?.parts ?? {};
     // A daemon that stops in order takes its head out of its tor.
     const stopped = storm.disturbances.some(({ kind, nodes }) => kind === 'operator' && nodes.includes(name));
-    // Its tor has not been restarted, and does not stand still.
-    if (!stopped && tor?.run !== undefined && tor.run === sameRun && !tor.run.process.frozen) {
+    // Its tor has not been restarted, has its network, and does not stand still.
+    const { run: present } = tor ?? {};
+    if (!stopped && present !== undefined && present === sameRun && present.online && !present.process.frozen) {
       broken('I8', `the stream to the head of ${name} ${why}, and its tor is well`);
     }
   };
