@@ -15,7 +15,7 @@ describeReal('a cluster on machines of its own', packages, () => {
       const report = await runCampaign(systemRuntime(), {
         nodes: 4,
         relays: 5,
-        faults: ['kill', 'pause', 'one-way', 'partition', 'halves', 'tor', 'redis'],
+        faults: ['kill', 'pause', 'one-way', 'partition', 'halves', 'tor', 'offline', 'redis'],
         restSeconds: 2,
         downloadSeconds: 8,
         progress: (text) => said.push(text),

@@ -124,7 +124,7 @@ export async function startCluster(runtime: Runtime, options: ClusterOptions): P
         tor: { control: formatEndpoint(tor.control) },
         heads: { target: `unix:${sitePath}`, keep_on_exit: false },
         plugins: {
-          add: ['identity', 'transport/wireguard', 'transport/redis', 'mesh'],
+          add: ['identity', 'transport/wireguard', 'transport/redis', 'mesh', 'repair'],
           remove: ['heads/registry'],
         },
         wireguard: {

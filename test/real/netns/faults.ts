@@ -12,7 +12,7 @@ import {
   viewOf,
 } from './observer.ts';
 
-export const faultNames = ['kill', 'pause', 'partition', 'halves', 'one-way', 'tor', 'redis'] as const;
+export const faultNames = ['kill', 'pause', 'partition', 'halves', 'one-way', 'tor', 'offline', 'redis'] as const;
 export type FaultName = (typeof faultNames)[number];
 
 export interface FaultResult {
@@ -34,7 +34,8 @@ export interface FaultResult {
   readonly deadHeads: readonly string[];
 }
 
-const takeoverLimitMs = 30_000;
+/** Longer than `repair` waits before it takes a tor for cut off. */
+const takeoverLimitMs = 45_000;
 const publishLimitMs = 60_000;
 const settleLimitMs = 60_000;
 /** How long a node stays stopped, or cut off, after another has taken over. */
@@ -150,6 +151,12 @@ export async function inflict(runtime: Runtime, cluster: Cluster, fault: FaultNa
     const times = await takeover(runtime, others, sinceMs);
     await publisher.tor.restart();
     await publisher.tor.bootstrapped();
+    return end({ ...times, deadHeads: [publisher.name] });
+  }
+  if (fault === 'offline') {
+    await publisher.tor.ask('SETCONF DisableNetwork=1');
+    const times = await takeover(runtime, others, sinceMs);
+    await publisher.tor.ask('SETCONF DisableNetwork=0');
     return end({ ...times, deadHeads: [publisher.name] });
   }
   await cluster.redis.kill('SIGKILL');

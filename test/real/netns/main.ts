@@ -8,13 +8,13 @@ import { runCampaign } from './campaign.ts';
 import { faultNames, type FaultName } from './faults.ts';
 import { table } from './table.ts';
 
-const usage = `npm run soak:cluster -- [--nodes 4] [--relays 5] [--faults kill:30,pause:10,partition:5,halves:5,one-way:5,tor:5,redis:3] [--rest SECONDS] [--download SECONDS] [--logs DIRECTORY] [--json] [--keep]\n`;
+const usage = `npm run soak:cluster -- [--nodes 4] [--relays 5] [--faults kill:30,pause:10,partition:5,halves:5,one-way:5,tor:5,offline:3,redis:3] [--rest SECONDS] [--download SECONDS] [--logs DIRECTORY] [--json] [--keep]\n`;
 
 const { values } = parseArgs({
   options: {
     nodes: { type: 'string', default: '4' },
     relays: { type: 'string', default: '5' },
-    faults: { type: 'string', default: 'kill:30,pause:10,partition:5,halves:5,one-way:5,tor:5,redis:3' },
+    faults: { type: 'string', default: 'kill:30,pause:10,partition:5,halves:5,one-way:5,tor:5,offline:3,redis:3' },
     rest: { type: 'string', default: '5' },
     download: { type: 'string', default: '20' },
     logs: { type: 'string' },

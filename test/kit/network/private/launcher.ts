@@ -58,6 +58,8 @@ export interface PrivateTor extends TorInstance {
   readonly cookiePath: string;
   /** The id of its process while it runs. */
   readonly pid: number | undefined;
+  /** One question at its control port, and the answer's text. Rejects when tor refuses it. */
+  ask(command: string): Promise<string>;
 }
 
 export interface PrivateNetwork extends TorNetwork {
