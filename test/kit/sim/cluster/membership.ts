@@ -8,11 +8,11 @@ import { messageOf } from '../../../../core/errors.ts';
 import { parseEndpoint, type Endpoint, type Net } from '../../../../core/runtime/index.ts';
 import { writeClusterSecrets } from '../../../../plugins/identity/index.ts';
 import { keepEpoch } from '../../../../plugins/election/index.ts';
-import { joinCluster, parseInvitation, type Joined } from '../../../../plugins/join/index.ts';
+import { joinCluster, parseInvitation, type Joined, type Where } from '../../../../plugins/join/index.ts';
 import { keepRoster } from '../../../../plugins/mesh/index.ts';
 import type { SeededRandom } from '../seeded-random.ts';
 import { endpointOf } from './bus.ts';
-import { doorOf } from './node.ts';
+import { doorOf, type NodeParts } from './node.ts';
 import type { SimulatedNode, World } from './world.ts';
 
 /** A command that is not done by then is given to another member. */
@@ -106,6 +106,13 @@ export class Membership {
     await world.start(node);
   }
 
+  /** Over the service's address where heads lead to the door, else directly at a member's. */
+  #door({ tor }: NodeParts, member: SimulatedNode): Where {
+    const { proxied, address } = this.#world;
+    if (!proxied) return { kind: 'direct', endpoint: parseEndpoint(doorOf(member.parts.machine)) as Endpoint };
+    return { kind: 'onion', host: `${address}.onion`, port: 80, socks: tor.socks as Endpoint };
+  }
+
   async #letIn({ name, id, parts }: SimulatedNode): Promise<Joined> {
     const world = this.#world;
     const random = this.#random.fork(`join ${name}`);
@@ -114,7 +121,8 @@ export class Membership {
       const answer = inviter && ((await this.#run(inviter, 'invite', {})) as { invitation: string } | undefined);
       const member = this.#one();
       if (answer !== undefined && member !== undefined) {
-        world.trace.line(`${name} knocks at ${member.name}, invited by ${inviter?.name}`);
+        const at = world.proxied ? 'the address' : member.name;
+        world.trace.line(`${name} knocks at ${at}, invited by ${inviter?.name}`);
         const invitation = parseInvitation(answer.invitation);
         world.onSecret('the token of an invitation', invitation.token);
         const net = overheard(world.net.host(name), (bytes) => world.onBytes({ from: name, to: member.name, bytes }));
@@ -122,7 +130,7 @@ export class Membership {
           return await joinCluster(
             { net, clock: world.clock, random },
             {
-              where: { kind: 'direct', endpoint: parseEndpoint(doorOf(member.parts.machine)) as Endpoint },
+              where: this.#door(parts, member),
               invitation,
               identity: parts.identity,
               endpoints: [endpointOf(id)],

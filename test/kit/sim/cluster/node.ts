@@ -63,6 +63,8 @@ export interface NodeParts {
   readonly settings: Readonly<Record<string, Readonly<Record<string, unknown>>>>;
   /** Whether `repair` may restart the tor. */
   readonly restartsTor: boolean;
+  /** Whether `proxy` stands before the site, and who joins comes over the service's address. */
+  readonly proxied: boolean;
   /** In place of the shipped ones; a test puts a mistake in here. */
   readonly mutate: (plugins: readonly AnyPlugin[], node: string) => readonly AnyPlugin[];
   /** Called when the node names the one that is to publish next. */
@@ -151,8 +153,8 @@ function ownPlugins(
 }
 
 const defaultElection = 'election/uptime';
-/** Of preset cluster, what a storm has no subject for; each run has an election of its own. */
-const without = ['admin', 'transport/udp', 'proxy', defaultElection];
+/** Of preset cluster, what the simulation has others for; each run has an election of its own. */
+const without = ['admin', 'transport/udp', defaultElection];
 
 /** Whether it was asked to, or its term is over: who names a successor publishes on until that one has begun. */
 function tellHandOver(mesh: Mesh, node: string, told: (successor: string) => void): void {
@@ -188,7 +190,7 @@ export async function makeDaemon(
     heads: { target: parts.target, poll_interval_ms: 30_000, ...settings['heads'] },
     // What somebody else published last is found within the calm.
     schedule: { watch_secs: 60, ...settings['schedule'] },
-    plugins: { remove: without, add: [parts.election] },
+    plugins: { remove: parts.proxied ? without : [...without, 'proxy'], add: [parts.election] },
   };
   const loaded = { file: undefined, directory, value };
   const resolved = await resolveConfig(loaded, { presets, plugins }, 'cluster');

@@ -100,6 +100,8 @@ export class World {
   readonly #raising = new Map<EmbeddedTor, Promise<void>>();
   /** In some clusters the nodes' own `repair` restarts a tor, in the others something else does. */
   readonly #restartsTor: boolean;
+  /** Whether heads lead to the plugin `proxy`, and joiners come over the service's address. */
+  readonly proxied: boolean;
 
   constructor(options: WorldOptions) {
     this.#options = options;
@@ -117,6 +119,7 @@ export class World {
     this.master = masterKeyFromSeed(this.random.bytes(32));
     this.address = addressOfKey(this.master.publicKey);
     this.#restartsTor = this.random.fork('repair').float() < 0.5;
+    this.proxied = this.random.fork('proxy').float() < 0.5;
     this.operator = new Operator(this, this.random.fork('operator'));
     this.observations = { texts: new Map(), owners: new Map(), unsigned: new Set(), onSending: () => undefined };
   }
@@ -153,7 +156,7 @@ export class World {
   async addMachine(): Promise<SimulatedNode> {
     const name = `n${this.#machines++}`;
     const own = this.random.fork(name);
-    const tor = await this.network.addTor({ name });
+    const tor = await this.network.addTor({ name, socks: this.proxied });
     const machine: Machine = {
       name,
       monotonicOffsetMs: Math.floor(1e7 * own.float()),
@@ -179,6 +182,7 @@ export class World {
       mutate: this.#options.mutate ?? ((plugins: readonly AnyPlugin[]) => plugins),
       election: this.#options.election,
       restartsTor: this.#restartsTor,
+      proxied: this.proxied,
       onHandOver: (to) => {
         const node = this.node(identity.node);
         if (node !== undefined) node.handing = { to, atMs: this.nowMs };

@@ -2,6 +2,7 @@
 import type { Duplex } from 'node:stream';
 import { messageOf } from '../../../../../core/errors.ts';
 import { connectThroughSocks, type Endpoint } from '../../../../../core/runtime/index.ts';
+import type { Daemon } from '../node.ts';
 import type { MakeChecker } from './checker.ts';
 
 const everyMs = 20_000;
@@ -11,6 +12,7 @@ export const checkSessions: MakeChecker = ({ world, storm, broken }) => {
   let stream: Duplex | undefined;
   let head: string | undefined;
   let run: unknown;
+  let daemon: Daemon | undefined;
   let received = '';
   let asked = 0;
   let answered = 0;
@@ -25,12 +27,22 @@ export const checkSessions: MakeChecker = ({ world, storm, broken }) => {
     stream = undefined;
     head = undefined;
     if (name === undefined) return;
-    const { tor } = world.nodes.find((node) => node.name === name)?.parts ?? {};
+    const node = world.nodes.find((one) => one.name === name);
+    const { tor } = node?.parts ?? {};
+    // A proxy goes with its daemon, and stands still with it.
+    const alone = world.proxied && (node?.daemon !== daemon || daemon?.life.state !== 'up');
     // A daemon that stops in order takes its head out of its tor.
     const stopped = storm.disturbances.some(({ kind, nodes }) => kind === 'operator' && nodes.includes(name));
     // Its tor has not been restarted, has its network, and does not stand still.
     const { run: present } = tor ?? {};
-    if (!stopped && present !== undefined && present === sameRun && present.online && !present.process.frozen) {
+    if (
+      !stopped &&
+      !alone &&
+      present !== undefined &&
+      present === sameRun &&
+      present.online &&
+      !present.process.frozen
+    ) {
       broken('I8', `the stream to the head of ${name} ${why}, and its tor is well`);
     }
   };
@@ -57,7 +69,9 @@ export const checkSessions: MakeChecker = ({ world, storm, broken }) => {
         if (head !== undefined || !received.includes('\n')) return;
         head = received.slice(0, received.indexOf('\n'));
         world.trace.line(`the client is connected to the head of ${head}`);
-        run = world.nodes.find((node) => node.name === head)?.parts.tor.run;
+        const node = world.nodes.find((one) => one.name === head);
+        run = node?.parts.tor.run;
+        daemon = node?.daemon;
       });
       opened.on('close', () => {
         if (stream === opened) lost('has ended');
@@ -83,7 +97,8 @@ export const checkSessions: MakeChecker = ({ world, storm, broken }) => {
       if (answered < asked) {
         const { tor } = world.nodes.find((node) => node.name === head)?.parts ?? {};
         // What stands still answers later.
-        if (tor?.run?.process.frozen !== true) lost('does not answer');
+        const still = tor?.run?.process.frozen === true || (world.proxied && daemon?.life.state === 'paused');
+        if (!still) lost('does not answer');
         return;
       }
       stream.write('x');
