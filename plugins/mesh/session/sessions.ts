@@ -33,7 +33,7 @@ export const renewAfterMs = 600_000;
 export const endAfterMs = 900_000;
 /** A session of the generation before is renewed when it is so old: the peer may not have learned the new one yet. */
 const renewGenerationAfterMs = 5_000;
-/** A peer that was heard within this has not lost its session. */
+/** A peer that was heard by its present session within this has not lost it. */
 const silentMs = 1_000;
 /** What waits for a session of one peer. */
 const maximumWaiting = 8;
@@ -261,7 +261,8 @@ export class Sessions {
     }
     const { node, session } = found;
     const peer = this.#peers.get(node) as Peer;
-    peer.openedAtMs = this.#now();
+    // Who goes on with the session before may have lost the present one, or never had it: a copy of it made it.
+    if (session !== peer.previous) peer.openedAtMs = this.#now();
     // It is elsewhere now.
     if (!known && session.endpoint === from) this.#options.transport.expect?.(from);
     if (peer.next?.session === session) {

@@ -90,6 +90,32 @@ describe('two nodes', () => {
     expect(b.heard).toEqual(['a one', 'a two']);
     expect(again.incarnation()).toBe(10);
   });
+
+  test('a peer that is heard by the session before has perhaps lost this one: another is opened', async () => {
+    const { clock, bus } = network();
+    const [a, b] = admitAll(makeSessions(clock, bus, 'a'), makeSessions(clock, bus, 'b'));
+    a.say(b, 'one');
+    await clock.advance(50);
+    // A copy of the machine has a session with the peer, and is gone.
+    const copy = makeSessions(clock, bus, 'copy', { identity: a.identity, incarnation: 2 });
+    copy.admit(b);
+    copy.say(b, 'copied');
+    await clock.advance(50);
+    copy.stop();
+    b.heard.length = 0;
+    for (let second = 0; second < 3; second++) {
+      for (let quarter = 0; quarter < 4; quarter++) {
+        a.say(b, 'here');
+        await clock.advance(250);
+      }
+      // As who gets no answer to a ping does.
+      b.sessions.renew(a.node);
+    }
+    expect(b.heard).toEqual(Array.from({ length: 12 }, () => 'a here'));
+    b.say(a, 'you');
+    await clock.advance(50);
+    expect(a.heard).toEqual(['b you']);
+  });
 });
 
 test('strangers: without the secret, without an admission, of another cluster', async () => {

@@ -204,7 +204,7 @@ export class Bench {
     { keep = false, options = '' } = {},
   ): Promise<OnionAddress> {
     const { store } = this.subject.runtime;
-    await this.#halfStands(tor);
+    await this.halfStands(tor);
     const directory = `${tor.dataDirectory}/${name}`;
     if (masters.length > 0) {
       await store.makeDirectory(directory);
@@ -228,9 +228,10 @@ export class Bench {
 
   /**
    * Waits while another half of a time period is about to begin or has begun without this tor's having heard. One that hears of it
-   * while it uploads a new service's descriptors brings each to the HSDirs of the other one, and notices a minute later (C tor 0.4.9.11).
+   * while it uploads a new service's descriptors brings each to the HSDirs of the other one, and notices a minute later (C tor 0.4.9.11); and
+   * with each new shared random value a service closes the circuits of half of its introduction points.
    */
-  async #halfStands(tor: TorInstance): Promise<void> {
+  async halfStands(tor: TorInstance, forSeconds = uploadSeconds): Promise<void> {
     const halfAt = (times: ConsensusTimes): string => {
       const { first, clientUses } = descriptorSlots(times, rules, {});
       return `${clientUses} from ${first.period.number}`;
@@ -238,7 +239,7 @@ export class Bench {
     await this.until(async () => {
       const times = await this.#times(tor);
       const voting = times.freshUntil - times.validAfter;
-      return [this.now(), this.now() + uploadSeconds].every((seconds) => {
+      return [this.now(), this.now() + forSeconds].every((seconds) => {
         const validAfter = Math.floor(seconds / voting) * voting;
         return halfAt({ validAfter, freshUntil: validAfter + voting }) === halfAt(times);
       })

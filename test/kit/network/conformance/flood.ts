@@ -13,6 +13,8 @@ const limit = { perSecond: 1, burst: 2 };
 const patienceSeconds = 60;
 
 const tries = 3;
+/** A flood seldom takes longer. */
+const undisturbedSeconds = 20;
 
 /** What tor counts of a cell that comes in over a circuit of its own. */
 const cellPayloadBytes = 509;
@@ -72,10 +74,17 @@ export function checkFlood(cast: Cast): void {
       for (const address of [open, limited]) await cast.bench.serviceDescriptor(cast.other, address, points);
     }, cast.limitMs * 2);
 
-    /** A flood of visits that have tor's own patience: the introductions that the service's tor tells of, and what it makes of them. */
-    const served = async (circuits: readonly string[], name: string): Promise<Flooded> => {
-      // What these circuits have read so far is told within a second.
+    /** Waits for a time in which no service changes its introduction points by itself; what circuits have read so far is told within a second. */
+    const undisturbed = async (): Promise<void> => {
+      await cast.bench.halfStands(cast.other, undisturbedSeconds);
       await cast.bench.subject.pass(1_500);
+    };
+
+    /** A flood of visits that have tor's own patience: the introductions that the service's tor tells of, and what it makes of them. */
+    const served = async (name: string): Promise<Flooded> => {
+      await undisturbed();
+      const status = await cast.bench.getInfo(cast.other, 'circuit-status');
+      const circuits = introductionCircuits(status).flatMap(({ id, address }) => (address === open ? [id] : []));
       const events = await cast.bench.listen(cast.other, 'CIRC CIRC_BW');
       await cast.bench.expectOk(cast.client, `SETCONF SocksTimeout=${patienceSeconds}`);
       const flood = cast.bench.flood(cast.client, open, visits.unlimited, name);
@@ -96,11 +105,9 @@ export function checkFlood(cast: Cast): void {
     cast.check(
       'reads a cell for each at its introduction points, and makes a rendezvous circuit each',
       async () => {
-        const status = await cast.bench.getInfo(cast.other, 'circuit-status');
-        const circuits = introductionCircuits(status).flatMap(({ id, address }) => (address === open ? [id] : []));
         const told: string[] = [];
         while (told.length < tries) {
-          const seen = await served(circuits, `flood-${told.length}`);
+          const seen = await served(`flood-${told.length}`);
           told.push(JSON.stringify(seen));
           if (Object.values(seen).every((count) => count === visits.unlimited)) return;
           // Both sides take circuits for late at times, the more the shorter those before took, and introduce or meet once more.
@@ -116,6 +123,7 @@ export function checkFlood(cast: Cast): void {
 
     cast.check('is dropped by the relays above the limit that the service has asked for', async () => {
       const { clock } = cast.bench.subject.runtime;
+      await undisturbed();
       const events = await cast.bench.listen(cast.other, 'CIRC');
       const startedAtMs = clock.monotonic();
       const flood = cast.bench.flood(cast.client, limited, visits.limited);

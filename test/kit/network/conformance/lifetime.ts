@@ -66,6 +66,8 @@ export function checkLifetime(cast: Cast): void {
             if (theirs.length < 6) return undefined;
             return theirs.map((line) => line.split(' ')[2]?.split(',').at(-1) ?? '').toSorted();
           });
+        // Half of them change by themselves with a new shared random value.
+        await cast.bench.halfStands(tor, 30);
         const before = await points();
         const visited = (isolation: string): Promise<true> =>
           cast.bench.until(
