@@ -357,3 +357,15 @@ describe('the network', () => {
     expect(await run('another')).not.toBe(first);
   });
 });
+
+it('a network that comes back to a life that is over is none of the next one; another setting does not bring it back', async () => {
+  const { bench, client, clock } = await stage('offline');
+  const { run } = client;
+  await clock.runFor(run?.setOnline(false) ?? Promise.resolve(), 1_000);
+  await bench.expectOk(client, 'SETCONF SocksTimeout=20');
+  expect(run?.online).toBe(false);
+  await clock.runFor(client.restart(), 1_000);
+  await clock.runFor(run?.setOnline(true) ?? Promise.resolve(), 1_000);
+  expect([run?.online, client.run?.online]).toEqual([false, true]);
+  expect(client.run?.listeners.socks).toHaveLength(1);
+});

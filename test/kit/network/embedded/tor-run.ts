@@ -200,7 +200,7 @@ export class TorRun implements ControlledTor {
   /** DisableNetwork: what needs the network ends, and the SOCKS port is closed; afterwards all comes back by itself. */
   async setOnline(open: boolean): Promise<void> {
     const { uplink, circuits, events } = this.#context;
-    if (!uplink.set(open)) return;
+    if (this.process.ended || !uplink.set(open)) return;
     if (!open) {
       circuits.uplinkLost();
       for (const socket of this.#socksStreams) socket.destroy();
@@ -268,9 +268,11 @@ export class TorRun implements ControlledTor {
       return undefined;
     }
     await metrics.commit();
+    const before = configuration.flag('DisableNetwork');
     configuration.replace(lines);
-    await this.setOnline(!configuration.flag('DisableNetwork'));
-    if (!configuration.flag('DisableNetwork')) this.#bootstrap();
+    const disabled = configuration.flag('DisableNetwork');
+    if (disabled !== before) await this.setOnline(!disabled);
+    if (!disabled) this.#bootstrap();
     return undefined;
   }
 
