@@ -30,7 +30,7 @@ import { decide, type ElectionDecision } from './rule.ts';
 import { initialState, largestEpoch, overtakenBy, type ElectionSettings } from './state.ts';
 
 export type { ElectionOrder, Ranked } from './order.ts';
-export { keepEpoch } from './memory.ts';
+export { keepEpoch, termPath } from './memory.ts';
 export { decide } from './rule.ts';
 export type { ElectionDecision, ElectionInput } from './rule.ts';
 export { initialState, largestEpoch, overtakenBy } from './state.ts';

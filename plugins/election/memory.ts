@@ -43,9 +43,15 @@ export const termPath = (stateDirectory: string): string => `${stateDirectory}/e
 
 /**
  * Keeps the epoch that a node was told when it joined, before it runs for the first time: it claims no earlier one, though it
- * hears nobody. Rejects with STATE_FILE.
+ * hears nobody; nothing when it was told none. Rejects with STATE_FILE.
  */
-export async function keepEpoch(store: Store, stateDirectory: string, node: string, epoch: number): Promise<void> {
+export async function keepEpoch(
+  store: Store,
+  stateDirectory: string,
+  node: string,
+  epoch: number | undefined,
+): Promise<void> {
+  if (epoch === undefined) return;
   const path = termPath(stateDirectory);
   const known = await readTerm(store, path, node);
   if (known === undefined || known.highest < epoch) await writeTerm(store, path, node, { highest: epoch, own: false });

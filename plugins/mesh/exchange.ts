@@ -126,7 +126,7 @@ export class Exchange {
     this.#send(from, [{ type: 'want', keys: wanted }]);
   }
 
-  /** Gives what is asked for; who asks for a member's presence knows nothing of it, and gets all that it says. */
+  /** Gives what is asked for; who asks for a member's presence may know nothing of its present life, and gets all that it says. */
   want(from: string, keys: readonly EntryKey[]): void {
     if (!this.#served.take()) return;
     const { entries } = this.#book;

@@ -2,7 +2,7 @@
  * Finds heads whose tor runs but which nobody can reach: no introduction circuit of theirs is established. A head is taken out
  * of what the publisher gets, and put back when it has one again.
  */
-import type { HeadControl, TorClient } from '../../core/engine/index.ts';
+import type { HeadControl, OwnHead, TorClient } from '../../core/engine/index.ts';
 import type { Clock } from '../../core/runtime/index.ts';
 import { introductionCircuits } from '../tor/index.ts';
 import type { Budget } from './budget.ts';
@@ -76,9 +76,10 @@ export function watchHeads(parts: {
           if (address === undefined) since.delete(head);
           else judge(head, excluded, services.has(address));
         }
-        const its = control.heads().filter((known) => known.tor === tor);
-        const reachable = its.some(({ address }) => address !== undefined && services.has(address));
-        if (its.every(({ excluded }) => excluded) && !reachable) parts.cutOff(tor);
+        const judged = control.heads().filter((known) => known.tor === tor);
+        const isGone = ({ address, excluded }: OwnHead): boolean =>
+          excluded && (address === undefined || !services.has(address));
+        if (judged.every(isGone)) parts.cutOff(tor);
       }
     },
   };

@@ -1,5 +1,5 @@
 /** `chimera join`: makes this machine a member of a cluster, by an invitation. It starts nothing: `chimera run` does. */
-import { keepEpoch } from '../../../plugins/election/index.ts';
+import { keepEpoch, termPath } from '../../../plugins/election/index.ts';
 import { writeClusterSecrets } from '../../../plugins/identity/index.ts';
 import { joinCluster, parseInvitation, type Joined, type Where } from '../../../plugins/join/index.ts';
 import { endpointsIn, keepRoster } from '../../../plugins/mesh/index.ts';
@@ -95,10 +95,7 @@ async function join(
   if (tunnel !== undefined) refuseUnreachable(joined, identity, tunnel);
   await writeClusterSecrets(runtime.store, `${place.state}/cluster_secrets`, joined.secrets);
   await writing(`${place.state}/roster`, () => keepRoster(runtime.store, place.state, joined.roster));
-  const { epoch } = joined;
-  if (epoch !== undefined) {
-    await writing(`${place.state}/election.json`, () => keepEpoch(runtime.store, place.state, identity.node, epoch));
-  }
+  await writing(termPath(place.state), () => keepEpoch(runtime.store, place.state, identity.node, joined.epoch));
   const lines = [
     '# The service’s key comes from the other nodes, and is kept in memory alone.',
     '[vault]',

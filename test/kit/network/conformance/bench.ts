@@ -239,12 +239,11 @@ export class Bench {
     await this.until(async () => {
       const times = await this.#times(tor);
       const voting = times.freshUntil - times.validAfter;
-      return [this.now(), this.now() + forSeconds].every((seconds) => {
+      const stands = [this.now(), this.now() + forSeconds].every((seconds) => {
         const validAfter = Math.floor(seconds / voting) * voting;
         return halfAt({ validAfter, freshUntil: validAfter + voting }) === halfAt(times);
-      })
-        ? true
-        : undefined;
+      });
+      return stands || undefined;
     }, this.subject.network.votingSeconds * 6_000);
   }
 

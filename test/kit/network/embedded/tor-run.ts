@@ -204,8 +204,8 @@ export class TorRun implements ControlledTor {
     if (!open) {
       circuits.uplinkLost();
       for (const socket of this.#socksStreams) socket.destroy();
+      this.#closedSocks = this.socks;
       const closing = this.#listeners.filter(({ kind }) => kind === 'socks');
-      this.#closedSocks = closing[0]?.listener.endpoint;
       for (const entry of closing) this.#listeners.splice(this.#listeners.indexOf(entry), 1);
       await Promise.all(closing.map(({ listener }) => listener.close()));
       return;

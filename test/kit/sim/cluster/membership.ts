@@ -98,7 +98,7 @@ export class Membership {
     const joined = await this.#letIn(node);
     await writeClusterSecrets(world.store, `${directory}/cluster_secrets`, joined.secrets, { fresh: true });
     await keepRoster(world.store, directory, joined.roster);
-    if (joined.epoch !== undefined) await keepEpoch(world.store, directory, node.id, joined.epoch);
+    await keepEpoch(world.store, directory, node.id, joined.epoch);
     world.trace.line(`${node.name} has joined as ${identity.node}`);
     world.enrol(node);
     world.learnRoster();

@@ -31,17 +31,18 @@ const mostTexts = 500;
 export const versionOf = ({ node, kind, incarnation, version }: ClusterRecord): string =>
   `${node} ${kind} ${incarnation} ${version}`;
 
+type SaidOfElection = { readonly claim?: number; readonly successor?: string } | undefined;
+
 /** What a node says in its own record of the election. */
-export function claimOf(mesh: Mesh | undefined, node: string): number | undefined {
-  const own = mesh?.record('election', node)?.value as { claim?: number } | undefined;
-  return own?.claim;
-}
+const saidOfElection = (mesh: Mesh | undefined, node: string): SaidOfElection =>
+  mesh?.record('election', node)?.value as SaidOfElection;
+
+/** The epoch that it claims there. */
+export const claimOf = (mesh: Mesh | undefined, node: string): number | undefined => saidOfElection(mesh, node)?.claim;
 
 /** Whom it names there as the next publisher; it publishes on until that one has begun. */
-export function successorOf(mesh: Mesh | undefined, node: string): string | undefined {
-  const own = mesh?.record('election', node)?.value as { successor?: string } | undefined;
-  return own?.successor;
-}
+export const successorOf = (mesh: Mesh | undefined, node: string): string | undefined =>
+  saidOfElection(mesh, node)?.successor;
 
 export function createObserver(observations: Observations, now: () => number, node: string): AnyPlugin {
   const { texts, owners } = observations;

@@ -24,6 +24,10 @@ const usualShare = 0.7;
 /** Seconds of a term with `election/time-hash`. */
 const slots = { shortest: 15, longest: 120 } as const;
 
+const drawTerm = (random: SeededRandom): { readonly slot_secs: number } => ({
+  slot_secs: slots.shortest + random.int(slots.longest - slots.shortest),
+});
+
 function drawElection(random: SeededRandom): Election {
   const [usual, ...others] = elections;
   return random.float() < usualShare ? usual : (others[random.int(others.length)] ?? usual);
@@ -75,8 +79,7 @@ export async function simulate(options: SimulationOptions): Promise<SimulationRe
   const faults = options.faults ?? drawn.faults;
   const { mutate } = options;
   const election = options.election ?? drawElection(chance.fork('election'));
-  const slot = slots.shortest + chance.fork('slot').int(slots.longest - slots.shortest);
-  const term = election === 'election/time-hash' ? { slot_secs: slot } : {};
+  const term = election === 'election/time-hash' ? drawTerm(chance.fork('slot')) : {};
   const settings = { ...options.settings, election: { ...term, ...options.settings?.['election'] } };
   const world = new World({ seed, nodes, faults, mutate, settings, election });
   await world.build();

@@ -37,6 +37,10 @@ export interface Checker {
 
 export type MakeChecker = (context: CheckerContext) => Checker;
 
+/** Its tor runs, answers, and has its network. */
+export const isTorWell = ({ parts }: SimulatedNode): boolean =>
+  parts.tor.run?.online === true && !parts.tor.run.process.frozen;
+
 /** Reports each thing that is broken the first time only. */
 export function reportOnce(broken: CheckerContext['broken']): CheckerContext['broken'] {
   const told = new Set<string>();

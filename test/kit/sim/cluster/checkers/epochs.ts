@@ -7,7 +7,7 @@
 import { components } from '../components.ts';
 import { claimOf } from '../observe.ts';
 import type { SimulatedNode } from '../world.ts';
-import { reportOnce, type MakeChecker } from './checker.ts';
+import { isTorWell, reportOnce, type MakeChecker } from './checker.ts';
 import { watchWaiting } from './waiting.ts';
 
 const stableMs = 5_000;
@@ -79,12 +79,7 @@ export const checkEpochs: MakeChecker = ({ world, storm, broken }) => {
         const vacant = world.nowMs - sinceMs > vacantMs && world.nowMs - leftMs > takeoverMs;
         if (elected.length === 0 && vacant && !nodes.some(waiting.waits)) {
           const able = nodes.filter(
-            ({ name, parts, daemon }) =>
-              parts.tor.running &&
-              parts.tor.run?.process.frozen === false &&
-              parts.tor.run.online &&
-              daemon?.signer.ready === true &&
-              !hurt(name),
+            (node) => isTorWell(node) && node.daemon?.signer.ready === true && !hurt(node.name),
           );
           if (able.length > 0) {
             const names = able.map(({ name }) => name).join(' ');

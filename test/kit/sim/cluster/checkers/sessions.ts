@@ -3,7 +3,8 @@ import type { Duplex } from 'node:stream';
 import { messageOf } from '../../../../../core/errors.ts';
 import { connectThroughSocks, type Endpoint } from '../../../../../core/runtime/index.ts';
 import type { Daemon } from '../node.ts';
-import type { MakeChecker } from './checker.ts';
+import type { SimulatedNode } from '../world.ts';
+import { isTorWell, type MakeChecker } from './checker.ts';
 
 const everyMs = 20_000;
 const limitMs = 60_000;
@@ -20,29 +21,22 @@ export const checkSessions: MakeChecker = ({ world, storm, broken }) => {
   let connecting = false;
   let count = 0;
 
+  const nodeOf = (name: string | undefined): SimulatedNode | undefined =>
+    world.nodes.find((node) => node.name === name);
   const lost = (why: string): void => {
     const name = head;
     const sameRun = run;
     stream?.destroy();
     stream = undefined;
     head = undefined;
-    if (name === undefined) return;
-    const node = world.nodes.find((one) => one.name === name);
-    const { tor } = node?.parts ?? {};
+    const node = nodeOf(name);
+    if (name === undefined || node === undefined) return;
     // A proxy goes with its daemon, and stands still with it.
-    const alone = world.proxied && (node?.daemon !== daemon || daemon?.life.state !== 'up');
+    const unproxied = world.proxied && (node.daemon !== daemon || daemon?.life.state !== 'up');
     // A daemon that stops in order takes its head out of its tor.
     const stopped = storm.disturbances.some(({ kind, nodes }) => kind === 'operator' && nodes.includes(name));
-    // Its tor has not been restarted, has its network, and does not stand still.
-    const { run: present } = tor ?? {};
-    if (
-      !stopped &&
-      !alone &&
-      present !== undefined &&
-      present === sameRun &&
-      present.online &&
-      !present.process.frozen
-    ) {
+    // Its tor is well, and has not been restarted.
+    if (!stopped && !unproxied && node.parts.tor.run === sameRun && isTorWell(node)) {
       broken('I8', `the stream to the head of ${name} ${why}, and its tor is well`);
     }
   };
@@ -69,7 +63,7 @@ export const checkSessions: MakeChecker = ({ world, storm, broken }) => {
         if (head !== undefined || !received.includes('\n')) return;
         head = received.slice(0, received.indexOf('\n'));
         world.trace.line(`the client is connected to the head of ${head}`);
-        const node = world.nodes.find((one) => one.name === head);
+        const node = nodeOf(head);
         run = node?.parts.tor.run;
         daemon = node?.daemon;
       });
@@ -95,7 +89,7 @@ export const checkSessions: MakeChecker = ({ world, storm, broken }) => {
         return;
       }
       if (answered < asked) {
-        const { tor } = world.nodes.find((node) => node.name === head)?.parts ?? {};
+        const tor = nodeOf(head)?.parts.tor;
         // What stands still answers later.
         const still = tor?.run?.process.frozen === true || (world.proxied && daemon?.life.state === 'paused');
         if (!still) lost('does not answer');
