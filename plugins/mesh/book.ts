@@ -215,6 +215,11 @@ export class Book {
     return { type: 'record', record, value: bytes.length <= maximumInlineBytes ? bytes : undefined };
   }
 
+  /** What brings another all records of a node that are held here. */
+  told(node: string): Message[] {
+    return this.entries.of(node).flatMap((entry) => (entry.record && this.messageOf(entry)) ?? []);
+  }
+
   /** True when another's entry is worth asking for. */
   lacks(key: EntryKey): boolean {
     const { node, kind } = key;

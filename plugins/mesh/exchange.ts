@@ -137,12 +137,13 @@ export class Exchange {
   }
 
   /**
-   * A lease was heard. Of a leader's life that is not known here its claim is not either, and this node might claim itself: it asks,
-   * with each lease, for where datagrams are lost a whole round succeeds too seldom.
+   * A lease was heard. Of a leader's life that is not known here its claim is not either, and this node might claim itself; nor is, it
+   * may be, what a rival claims, who leads as this node does. It asks, with each lease, for where datagrams are lost a whole round
+   * succeeds too seldom.
    */
-  led(from: string, { node, incarnation, leading }: Lease): void {
+  led(from: string, { node, incarnation, leading }: Lease, rival: boolean): void {
     const known = this.#book.entries.get(node, presenceKind);
-    if (!leading || (known !== undefined && known.incarnation >= incarnation)) return;
+    if (!leading || (!rival && known !== undefined && known.incarnation >= incarnation)) return;
     this.#send(from, [{ type: 'want', keys: [{ node, kind: presenceKind, incarnation, version: 1 }] }]);
   }
 

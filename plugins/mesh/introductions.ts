@@ -2,7 +2,7 @@
  * A member whose handshakes are not answered says who has let it in. The other may not have heard of that: whoever had, and could
  * tell, may have died since, and two that know each other by nobody else would never meet.
  *
- *   the last try of a handshake ─► introduce() ─ sealed for the other by the cluster's secret ─► take() ─► the signed admission
+ *   the tries of a handshake after the first ─► introduce() ─ sealed for the other by the cluster's secret ─► take() ─► the signed admission
  */
 import { createHmac } from 'node:crypto';
 import { nodeIdOf, type NodeIdentity, type Transport } from '../../core/engine/index.ts';
@@ -24,7 +24,7 @@ import { labels, type GenerationKeys } from './session/keys.ts';
 import { open, seal } from './session/noise.ts';
 import { decoded } from './wire.ts';
 
-/** So many are looked at, whoever sent them: a member says it once in several seconds, and only until it is known. */
+/** So many are looked at, whoever sent them: a member says it twice in several seconds, and only until it is known. */
 export const introductionsTaken = { burst: 32, perSecond: 8 } as const;
 
 /** Of those who let each other in: as many may have come while the other was away. The founder is known to everybody. */

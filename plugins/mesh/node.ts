@@ -2,7 +2,7 @@
  * One node's side of the mesh: joins its parts, and decides what comes of each message. Enter at `createMeshNode`.
  *
  *   transport ─► session/ ─► message.ts ─► here ─► book.ts (what is held) · members.ts (who is there) · prober.ts (who answers)
- *                                               · leads.ts (who leads) · exchange.ts (what differs) · pulls.ts · channel.ts
+ *                                               · lease-news.ts (who leads) · exchange.ts (what differs) · pulls.ts · channel.ts
  */
 import type { ClusterSecrets, MeshChange, NodeIdentity, PeerLife, Transport } from '../../core/engine/index.ts';
 import type { Clock, Log, Random, Timer } from '../../core/runtime/index.ts';
@@ -12,13 +12,14 @@ import { createChannel } from './channel.ts';
 import { contentsOf, Exchange } from './exchange.ts';
 import { Introductions } from './introductions.ts';
 import { Leads } from './leads.ts';
+import { createLeaseNews } from './lease-news.ts';
 import { Members } from './members.ts';
 import { decodeContent, type Message } from './message.ts';
 import { missingOf } from './missing.ts';
 import type { MeshNode, MeshSettings } from './model.ts';
 import { createNews } from './news.ts';
 import { Observations } from './observations.ts';
-import { closeNodes, Overlay } from './overlay.ts';
+import { Overlay } from './overlay.ts';
 import { Prober } from './prober.ts';
 import { piecesOf, Pulls } from './pulls.ts';
 import { hashOf, isEndpoint } from './record.ts';
@@ -118,7 +119,11 @@ export function createMeshNode(options: {
   });
   const introductions = new Introductions(options, () => sessions.keys, {
     told: (admission) => {
-      if (book.admit(admission) === 'new') rosterChanged([{ type: 'admission', admission }]);
+      if (book.admit(admission) !== 'new') return;
+      rosterChanged([{ type: 'admission', admission }]);
+      // It has tried, and waits before it tries again.
+      const node = roster.nodeOf(admission.keys.agreement);
+      if (node !== undefined) prober.ping(node);
     },
     dropped: (why) => drop(why),
   });
@@ -216,25 +221,16 @@ export function createMeshNode(options: {
       send(node, [book.messageOf(death) as Message]);
   };
 
-  const takeLease = (
-    from: string,
-    { lease: said, ageMs }: Extract<Message, { type: 'lease' }>,
-    atMs: number | undefined,
-  ): void => {
-    const signer = roster.get(said.node)?.keys.signing;
-    if (signer === undefined || said.node === self || atMs === undefined) return;
-    const heardAtMs = atMs - ageMs;
-    if (!leads.take(said, signer, heardAtMs)) return;
-    exchange.led(from, said);
-    const peer = members.get(said.node);
-    if (peer === undefined || said.incarnation < peer.incarnation) return;
-    members.leads(said.node, said.leading);
-    heard(said.node, heardAtMs);
-    const now = clock.monotonic();
-    const branches = overlay.size > closeNodes ? overlay.branches(said.node, said.sequence) : [];
-    for (const node of branches)
-      if (node !== from) send(node, [{ type: 'lease', lease: said, ageMs: now - heardAtMs }]);
-  };
+  const leaseNews = createLeaseNews({
+    book,
+    leads,
+    overlay,
+    exchange,
+    clock,
+    leading: () => voice.leading,
+    heard,
+    send,
+  });
 
   const handle = (from: string, message: Message, atMs: number | undefined): void => {
     const now = clock.monotonic();
@@ -257,7 +253,7 @@ export function createMeshNode(options: {
         news.suspicion(message);
         return;
       case 'lease':
-        takeLease(from, message, atMs);
+        leaseNews.take(from, message, atMs);
         return;
       case 'digest':
         exchange.digest(from, message.digest);

@@ -30,6 +30,9 @@ const nonceLifeMs = 10_000;
 const farShare = 1.25;
 const clockAgainMs = 1_000;
 const maximumNonces = 1_024;
+/** One of those that are missing is asked at one turn of so many, and at each by a node that has just started, whom none of them may know. */
+const missingShare = 4;
+const eagerMs = 15_000;
 /** A node that is missed for so long may have lost its session. */
 const lostMs = 5_000;
 /** A helper that heard the node so lately answers without asking itself. */
@@ -77,6 +80,7 @@ export class Prober {
   #nonce: number;
   #tickTimer: Timer | undefined;
   #watchTimer: Timer | undefined;
+  #startedAtMs = -Infinity;
   #stopped = false;
 
   constructor(host: ProberHost, clock: Clock, random: Random, settings: ProberSettings) {
@@ -88,6 +92,7 @@ export class Prober {
   }
 
   start(): void {
+    this.#startedAtMs = this.#clock.monotonic();
     for (const node of shuffled(this.#random, [...this.#host.missing(), ...this.#host.neighbours()]).slice(0, 12)) {
       this.ping(node);
     }
@@ -180,8 +185,8 @@ export class Prober {
     const next = this.#round.pop();
     if (next !== undefined) this.investigate(next);
     const missing = this.#host.missing();
-    const lonely = next === undefined ? 1 : 4;
-    if (missing.length > 0 && this.#random.int(lonely) === 0) {
+    const eager = next === undefined || this.#clock.monotonic() - this.#startedAtMs < eagerMs;
+    if (missing.length > 0 && (eager || this.#random.int(missingShare) === 0)) {
       const node = missing[this.#random.int(missing.length)] as string;
       this.ping(node);
       this.#renewLost(node);

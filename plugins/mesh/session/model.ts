@@ -20,7 +20,7 @@ export interface SessionEvents {
   echoed(node: string, boot: string, sentAtMs: number, stampMs: number): void;
   /** The peer remembers a later life of this node than the one it is in. */
   outlived(incarnation: number): void;
-  /** The last try of a handshake is on its way there: the peer is away, or does not know this node. */
+  /** A try of a handshake that is not the first is on its way there: the peer is away, or does not know this node. */
   unanswered?(node: string, endpoint: string): void;
   /** A datagram was dropped. */
   dropped(why: string): void;

@@ -245,7 +245,7 @@ export class Sessions {
     peer.retry = this.#options.clock.after(jittered(random, waitMs, 0.2), () => this.#initiate(node, peer));
     transport.expect?.(endpoint);
     transport.send(endpoint, datagram);
-    if (peer.tries === maximumTries) this.#options.events.unanswered?.(node, endpoint);
+    if (peer.tries > 1) this.#options.events.unanswered?.(node, endpoint);
   }
 
   #takeData(datagram: Uint8Array, from: string): void {

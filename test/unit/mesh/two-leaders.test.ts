@@ -1,0 +1,57 @@
+/** Two lead, each on its side of a cut: once there is a way between them both must hear what the other claims, or both publish. */
+import { expect, test } from 'vitest';
+import type { Admission } from '../../../plugins/mesh/record.ts';
+import { admitInto, foundRoster } from '../../../plugins/mesh/roster.ts';
+import { testMesh, type TestMeshNode } from './mesh-node.ts';
+
+const delayMs = { minimum: 1, maximum: 30 };
+const seeds = Array.from({ length: 20 }, (_none, index) => index);
+
+/** What that one says last of its leading: the value of its record. */
+const heardOf = (node: TestMeshNode, name: string): unknown =>
+  node.values('claim').find(([from]) => from === name)?.[1];
+
+test('when a cut heals where a third of all datagrams is lost', async () => {
+  const late: number[] = [];
+  for (const seed of seeds) {
+    const { clock, bus, join } = testMesh(['a', 'b', 'c'], { loss: 0.3, delayMs }, `heal ${seed}`);
+    const [a, b] = [join('a'), join('b')];
+    join('c');
+    a.mesh.lead(true);
+    for (const { mesh } of [a, b]) mesh.publish('claim', 'before');
+    await clock.advance(10_000);
+    for (const other of ['b', 'c']) bus.cut('a', other);
+    await clock.advance(8_000);
+    b.mesh.lead(true);
+    for (const { mesh } of [a, b]) mesh.publish('claim', 'after');
+    await clock.advance(7_000);
+    bus.heal();
+    await clock.advance(5_000);
+    if (heardOf(a, 'b') !== 'after' || heardOf(b, 'a') !== 'after') late.push(seed);
+  }
+  expect(late).toEqual([]);
+});
+
+test.each([0, 0.2])('when a node joins that hears both sides of a cut (loss %d)', async (loss) => {
+  const late: number[] = [];
+  for (const seed of seeds) {
+    const { clock, bus, join, members } = testMesh(['a', 'b', 'c'], { loss, delayMs }, `join ${seed}`);
+    const founded = foundRoster(members.identity('a'), ['memory:a']);
+    admitInto(founded, members.identity('a'), members.identity('b').keys, ['memory:b']);
+    const [a, b] = [join('a', founded.encode()), join('b', founded.encode())];
+    a.mesh.lead(true);
+    await clock.advance(5_000);
+    bus.cut('a', 'b');
+    await clock.advance(8_000);
+    b.mesh.lead(true);
+    for (const { mesh } of [a, b]) mesh.publish('claim', 'after');
+    await clock.advance(7_000);
+    admitInto(a.roster, a.identity, members.identity('c').keys, ['memory:c']);
+    const admission = a.roster.admission(members.identity('c').node) as Admission;
+    a.mesh.rosterChanged([{ type: 'admission', admission }]);
+    join('c', a.roster.encode());
+    await clock.advance(5_000);
+    if (heardOf(a, 'b') !== 'after' || heardOf(b, 'a') !== 'after') late.push(seed);
+  }
+  expect(late).toEqual([]);
+});
