@@ -103,6 +103,24 @@ test('an HSDir that has forgotten a descriptor may be sent it again, and no olde
   expect(broken.map((text) => text.slice(0, 3))).toEqual(['I3:', 'I3:']);
 });
 
+test('what stood still and was replaced sends nothing, but for its tor that had no network (I3)', () => {
+  const { broken, context, world } = setUp();
+  const checker = checkDirectories(context);
+  const [node] = world.nodes as unknown as [SimulatedNode];
+  const common = { hsdir: 'A', blindedKey: 'b', accepted: false, alone: false, introPoints: ['point'] };
+  const upload = (atMs: number, epoch: number, accepted = false): void => {
+    const sealed = { node: 'id', claimed: epoch, sealedAtMs: 5_000 } as unknown as SeenUpload['sealed'];
+    checker.upload?.({ ...common, atMs, accepted, epoch, revision: BigInt(epoch), sealed });
+  };
+  upload(15_000, 2, true);
+  Object.assign(node.daemon?.life ?? {}, { stoodStill: { fromMs: 10_000, toMs: 20_000 } });
+  context.storm.disturbances.push({ kind: 'torOffline', nodes: ['n1'], fromMs: 6_000, untilMs: 30_000 });
+  upload(30_100, 1);
+  expect(broken).toEqual([]);
+  upload(32_100, 1);
+  expect(broken).toEqual(['I3: n1 stood still, was replaced in epoch 2, and sends a descriptor of epoch 1']);
+});
+
 test('one that has forgotten may be sent anything by a publisher that has heard of nothing later, and others may not (I3)', () => {
   const { election, broken, context } = setUp();
   const checker = checkDirectories(context);

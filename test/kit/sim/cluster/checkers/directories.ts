@@ -78,6 +78,15 @@ export const checkDirectories: MakeChecker = ({ world, storm, broken }) => {
       upload.atMs < Math.max(still.toMs, still.fromMs + inTorMs)
     )
       return;
+    // A tor without a network keeps it until it has one.
+    const wasOffline = storm.disturbances.some(
+      ({ kind, nodes, untilMs }) =>
+        kind === 'torOffline' &&
+        nodes.includes(name ?? '') &&
+        untilMs <= upload.atMs &&
+        upload.atMs < untilMs + inTorMs,
+    );
+    if (sealed.sealedAtMs < still.fromMs && wasOffline) return;
     // What it seals afterwards it may seal in good faith while it cannot hear who replaced it.
     const deaf = storm.disturbances.some(({ kind, untilMs }) => deafening.has(kind) && untilMs > still.toMs - inTorMs);
     if (sealed.sealedAtMs > still.fromMs && (deaf || upload.atMs > still.toMs + soonMs)) return;
