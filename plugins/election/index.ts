@@ -168,8 +168,9 @@ function runElection(
     timer = clock.after(memory.writable ? decision.nextMs : Math.min(decision.nextMs, lease_ms), look);
     ability.elected(state.claim !== undefined);
     memory.keep({ highest: state.highest, own: state.claim === state.highest || state.resumable });
-    mesh?.lead(state.claim !== undefined && isKept());
     if (state.claim === undefined || isKept()) mesh?.publish(recordKind, recordOf(state, ability.published));
+    // The first beat carries the claim.
+    mesh?.lead(state.claim !== undefined && isKept());
     tell();
     for (const watcher of watchers) watcher();
   };

@@ -73,12 +73,13 @@ export class Introductions {
   /** Sends a member what it needs to know this node. */
   introduce(node: string, endpoint: string): void {
     const { random, transport } = this.#parts;
-    const [newest] = this.#keys();
-    if (newest === undefined) return;
     for (const admission of this.#chain().map(encodeAdmission)) {
       if (admission.length + introductionOverhead > maximumDatagramBytes) continue;
-      const nonce = random.bytes(introductionNonceBytes);
-      transport.send(endpoint, introduction(nonce, seal(keyOf(newest, node, nonce), 0, ascii(node), admission)));
+      // By each generation: who was away may not have the newest.
+      for (const generation of this.#keys()) {
+        const nonce = random.bytes(introductionNonceBytes);
+        transport.send(endpoint, introduction(nonce, seal(keyOf(generation, node, nonce), 0, ascii(node), admission)));
+      }
     }
   }
 

@@ -205,6 +205,7 @@ export function createMeshNode(options: {
     clock,
     intervalMs: settings.beaconIntervalMs,
     voice,
+    book,
     roster,
     members,
     overlay,

@@ -30,7 +30,7 @@ const nonceLifeMs = 10_000;
 const farShare = 1.25;
 const clockAgainMs = 1_000;
 const maximumNonces = 1_024;
-/** One of those that are missing is asked at one turn of so many, and at each by a node that has just started, whom none of them may know. */
+/** One of those that are missing is asked at one turn of so many, and at each by a node that has just started or had nobody: they may not know it. */
 const missingShare = 4;
 const eagerMs = 15_000;
 /** A node that is missed for so long may have lost its session. */
@@ -80,7 +80,7 @@ export class Prober {
   #nonce: number;
   #tickTimer: Timer | undefined;
   #watchTimer: Timer | undefined;
-  #startedAtMs = -Infinity;
+  #eagerUntilMs = -Infinity;
   #stopped = false;
 
   constructor(host: ProberHost, clock: Clock, random: Random, settings: ProberSettings) {
@@ -92,7 +92,7 @@ export class Prober {
   }
 
   start(): void {
-    this.#startedAtMs = this.#clock.monotonic();
+    this.#eagerUntilMs = this.#clock.monotonic() + eagerMs;
     for (const node of shuffled(this.#random, [...this.#host.missing(), ...this.#host.neighbours()]).slice(0, 12)) {
       this.ping(node);
     }
@@ -185,7 +185,9 @@ export class Prober {
     const next = this.#round.pop();
     if (next !== undefined) this.investigate(next);
     const missing = this.#host.missing();
-    const eager = next === undefined || this.#clock.monotonic() - this.#startedAtMs < eagerMs;
+    const now = this.#clock.monotonic();
+    if (next === undefined) this.#eagerUntilMs = now + eagerMs;
+    const eager = now < this.#eagerUntilMs;
     if (missing.length > 0 && (eager || this.#random.int(missingShare) === 0)) {
       const node = missing[this.#random.int(missing.length)] as string;
       this.ping(node);

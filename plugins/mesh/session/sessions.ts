@@ -38,9 +38,9 @@ const silentMs = 1_000;
 /** What waits for a session of one peer. */
 const maximumWaiting = 8;
 const firstRetryMs = 400;
-const longestRetryMs = 1_600;
+const longestRetryMs = 800;
 /** The initiator gives up after this many tries; the next send begins again. */
-const maximumTries = 3;
+const maximumTries = 4;
 const maximumIndex = 2 ** 32;
 
 export class Sessions {

@@ -178,25 +178,29 @@ describe('the roster', () => {
     ]);
   });
 
-  test('who was let in while another was away is known to it, though all that could tell have died', async () => {
-    const { clock, join, members } = testMesh(['a', 'b', 'c', 'd']);
-    const { admitInto, foundRoster } = await import('../../../plugins/mesh/roster.ts');
-    const roster = foundRoster(members.identity('a'), ['memory:a']);
-    const admit = (by: string, name: string): Uint8Array => {
-      admitInto(roster, members.identity(by), members.identity(name).keys, [`memory:${name}`]);
-      return roster.encode();
-    };
-    const a = join('a', admit('a', 'b'));
-    // b let c in, and c let d in; both are gone. a has heard of neither.
-    admit('b', 'c');
-    const d = join('d', admit('c', 'd'));
-    d.mesh.publish('load', 'd');
-    await clock.advance(10_000);
-    expect(a.states()).toEqual(['a alive', 'd alive']);
-    expect(d.states()).toEqual(['a alive', 'd alive']);
-    expect(a.values('load')).toEqual([['d', 'd']]);
-    expect(a.roster.nodes().sort()).toEqual(d.roster.nodes().sort());
-  });
+  test.each(['the generation of the secret that both have', 'a newer one, too'])(
+    'who was let in while another was away is known to it, though all that could tell have died (by %s)',
+    async (by) => {
+      const { clock, join, members } = testMesh(['a', 'b', 'c', 'd']);
+      const { admitInto, foundRoster } = await import('../../../plugins/mesh/roster.ts');
+      const roster = foundRoster(members.identity('a'), ['memory:a']);
+      const admit = (by: string, name: string): Uint8Array => {
+        admitInto(roster, members.identity(by), members.identity(name).keys, [`memory:${name}`]);
+        return roster.encode();
+      };
+      const a = join('a', admit('a', 'b'));
+      // b let c in, and c let d in; both are gone. a has heard of neither.
+      admit('b', 'c');
+      const d = join('d', admit('c', 'd'));
+      if (by === 'a newer one, too') await d.secrets.learn({ generation: 2, secret: new Uint8Array(32).fill(2) });
+      d.mesh.publish('load', 'd');
+      await clock.advance(10_000);
+      expect(a.states()).toEqual(['a alive', 'd alive']);
+      expect(d.states()).toEqual(['a alive', 'd alive']);
+      expect(a.values('load')).toEqual([['d', 'd']]);
+      expect(a.roster.nodes().sort()).toEqual(d.roster.nodes().sort());
+    },
+  );
 
   test('an introduction counts by its signature: not of a removed one, nor for another, nor without the secret', async () => {
     const { clock, bus, join, members } = testMesh(['a', 'b', 'c']);

@@ -87,8 +87,12 @@ export const checkDirectories: MakeChecker = ({ world, storm, broken }) => {
         upload.atMs < untilMs + inTorMs,
     );
     if (sealed.sealedAtMs < still.fromMs && wasOffline) return;
-    // What it seals afterwards it may seal in good faith while it cannot hear who replaced it.
-    const deaf = storm.disturbances.some(({ kind, untilMs }) => deafening.has(kind) && untilMs > still.toMs - inTorMs);
+    // What it seals afterwards it may seal in good faith while it cannot hear who replaced it, or nobody is there who could tell.
+    const isKnown = world
+      .awake()
+      .some(({ id, daemon: other }) => id !== sealed.node && (other?.election.epoch ?? 0) >= replaced.epoch);
+    const deaf =
+      !isKnown || storm.disturbances.some(({ kind, untilMs }) => deafening.has(kind) && untilMs > still.toMs - inTorMs);
     if (sealed.sealedAtMs > still.fromMs && (deaf || upload.atMs > still.toMs + soonMs)) return;
     const when = sealed.sealedAtMs > still.fromMs ? 'seals' : 'sends';
     broken(
