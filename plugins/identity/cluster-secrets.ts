@@ -101,29 +101,65 @@ export interface HeldClusterSecrets extends ClusterSecrets {
 }
 
 /**
- * The service. `initial` is asked once, at the first use; `keep` is called with each change and rejects when it could not.
- * A change counts from the moment that it is known: a node whose disk is full stays with the others.
+ * The service. `initial` is asked once, at the first use; `keep` is called with each change and rejects when it could not. Then
+ * `again` is given what tries once more, to be called in a while. A change counts from the moment that it is known: a node whose
+ * disk is full stays with the others.
  */
 export function createClusterSecrets(
   initial: () => readonly ClusterSecret[],
   keep: (secrets: readonly ClusterSecret[]) => Promise<void>,
+  again: (retry: () => void) => void = () => undefined,
 ): HeldClusterSecrets {
   const listeners = new Set<() => void>();
   let known: readonly ClusterSecret[] | undefined;
   let keeping: Promise<void> = Promise.resolve();
   let released = false;
+  let isKept = true;
+  let hasFailed = false;
+  let isPlanned = false;
   const current = (): readonly ClusterSecret[] => (known ??= initial());
+
+  const tell = (): void => {
+    for (const listener of listeners) listener();
+  };
+  const write = async (): Promise<void> => {
+    const written = current();
+    try {
+      await keep(written);
+    } catch (error) {
+      hasFailed = true;
+      if (!isPlanned) again(retry);
+      isPlanned = true;
+      throw error;
+    }
+    // What was learned meanwhile is written next.
+    isKept = written === current();
+    if (!isKept || !hasFailed) return;
+    hasFailed = false;
+    tell();
+  };
+  const inTurn = (): Promise<void> => {
+    const done = keeping.then(write);
+    keeping = done.catch(() => undefined);
+    return done;
+  };
+  const retry = (): void => {
+    isPlanned = false;
+    if (!released && !isKept) inTurn().catch(() => undefined);
+  };
 
   const change = async (next: readonly ClusterSecret[]): Promise<void> => {
     known = next;
-    for (const listener of listeners) listener();
-    const kept = keeping.then(() => keep(current()));
-    keeping = kept.catch(() => undefined);
-    await kept;
+    isKept = false;
+    tell();
+    await inTurn();
   };
 
   return {
     current,
+    get kept() {
+      return isKept;
+    },
     learn: async (secret) => {
       if (!isSound(secret)) throw new ChimeraError('IDENTITY_FILE', 'a cluster secret has a bad generation or length');
       if (released) return;

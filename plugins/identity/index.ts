@@ -13,6 +13,7 @@ import {
   type NodeIdentity,
 } from '../../core/engine/index.ts';
 import { ChimeraError } from '../../core/errors.ts';
+import type { Timer } from '../../core/runtime/index.ts';
 import { createClusterSecrets, readClusterSecrets, writeClusterSecrets } from './cluster-secrets.ts';
 import { readNodeKey } from './node-key.ts';
 
@@ -39,6 +40,8 @@ const options = v.strictObject({
 export type IdentityOptions = v.InferOutput<typeof options>;
 
 const name = 'identity';
+/** After which a secret that could not be kept is tried again. */
+const retryMs = 5_000;
 
 /** Where the two files lie. Throws CONFIG_INVALID when neither the options nor a state directory say so. */
 export function identityPaths(
@@ -64,7 +67,8 @@ export const identity = definePlugin<IdentityOptions>({
   section: 'identity',
   options,
   apply(host, settings) {
-    const { store } = host.runtime;
+    const { clock, store } = host.runtime;
+    let retrying: Timer | undefined;
     const paths = identityPaths(settings, host.stateDirectory);
     let loaded: NodeIdentity | undefined;
     let initial: readonly ClusterSecret[] | undefined;
@@ -89,6 +93,9 @@ export const identity = definePlugin<IdentityOptions>({
         return initial;
       },
       (kept) => writeClusterSecrets(store, paths.clusterSecrets, kept),
+      (retry) => {
+        retrying = clock.after(retryMs, retry);
+      },
     );
     host.give(clusterSecretsContract, secrets);
 
@@ -103,6 +110,7 @@ export const identity = definePlugin<IdentityOptions>({
       loaded = found;
       host.defer(async () => {
         loaded = undefined;
+        retrying?.cancel();
         await secrets.release();
       });
     });

@@ -156,7 +156,8 @@ export const revocation = definePlugin<v.InferOutput<typeof options>>({
       const now = clock.monotonic();
       if (first === undefined) return;
       if (newest.name !== secretName(first)) newest = { name: secretName(first), sinceMs: now };
-      if (older === undefined) return;
+      // What a restart would bring back is needed then.
+      if (older === undefined || !secrets.kept) return;
       if (started().waiting().length > 0) settledAtMs = undefined;
       else settledAtMs ??= now;
       const settled = settledAtMs !== undefined && now - settledAtMs >= settings.retire_after_ms;

@@ -71,6 +71,12 @@ export function createKeeper(parts: {
     if (counted.name !== name) counted = { name, removals: 0 };
     return { generation: first.generation, name, removals: counted.removals };
   };
+  /** What it says that it has: not what a restart would make it forget, or the others would drop the one by which it could ask again. */
+  const said = (): Standing => {
+    const [, older] = secrets.current();
+    if (secrets.kept || older === undefined) return standing();
+    return { generation: older.generation, name: secretName(older), removals: 0 };
+  };
   const count = (removals: number): void => {
     const { name, removals: before } = standing();
     const first = sureOf !== name;
@@ -95,7 +101,7 @@ export function createKeeper(parts: {
   const say = (member: AdmittedNode, other: Standing | undefined): Uint8Array => {
     const mine = standing();
     const wanted = other === undefined ? confirmed.get(member.node) !== mine.name : lacks(mine, other);
-    if (!wanted || !mayGive()) return encodeMessage(mine);
+    if (!wanted || !mayGive()) return encodeMessage(said());
     const offer = encodeOffer({ secret: newest(), removals: mine.removals });
     const sealed = sealTo(identity, member.keys, subjectOf(mine.generation), offer, random);
     offer.fill(0);

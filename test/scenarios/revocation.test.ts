@@ -145,6 +145,29 @@ describe('a member is removed', () => {
     await cluster.stop();
   });
 
+  test('one whose disk is full is waited for: until it has kept the newer one a restart would bring it back to the older', async () => {
+    const cluster = await createCluster('full', ['a', 'b', 'c', 'd']);
+    const [a, b, c, d] = cluster.members as [Member, Member, Member, Member];
+    await cluster.clock.advance(10_000);
+    b.peer.diskFull = true;
+    a.peer.roster.remove(d.id, 'test');
+    expect(await cluster.clock.runFor(rotate(a), 20_000)).toEqual({
+      generation: 2,
+      confirmed: [c.id],
+      waiting: [b.id],
+    });
+    expect(newest([a, b, c])).toHaveLength(1);
+    await cluster.clock.advance(120_000);
+    expect([a, c].map(generationsOf)).toEqual([
+      [2, 1],
+      [2, 1],
+    ]);
+    b.peer.diskFull = false;
+    await cluster.clock.advance(120_000);
+    expect([a, b, c].map(generationsOf)).toEqual([[2], [2], [2]]);
+    await cluster.stop();
+  });
+
   test('one that stays away for longer than it is waited for must join anew', async () => {
     const cluster = await createCluster('long', ['a', 'b', 'c'], { retire_at_most_secs: 60 });
     const [a, b, c] = cluster.members as [Member, Member, Member];

@@ -36,14 +36,17 @@ export interface ClusterSecret {
 export interface ClusterSecrets {
   /** The newest first; the one before it is still accepted while members change over. One or two. */
   current(): readonly ClusterSecret[];
+  /** False while a restart would forget the newest, since it could not be kept. Until it is, its holder should not rely on it alone. */
+  readonly kept: boolean;
   /**
    * Takes a later secret: of a higher generation, or of the same one with the greater hash, so that all settle on one.
-   * Ignores any other. It counts at once; resolves when it is kept, rejects with IDENTITY_FILE when it cannot be.
+   * Ignores any other. It counts at once; resolves when it is kept, rejects with IDENTITY_FILE when it cannot be,
+   * and is tried again then.
    */
   learn(secret: ClusterSecret): Promise<void>;
   /** Drops the older generation if it is below this one. Resolves when that is kept. */
   retire(below: number): Promise<void>;
-  /** Called after each change. Returns the unsubscriber. */
+  /** Called after each change, and when what could not be kept is kept. Returns the unsubscriber. */
   onChange(listener: () => void): () => void;
 }
 export const clusterSecretsContract = contract<ClusterSecrets>('cluster-secrets');

@@ -45,6 +45,7 @@ export function testSecrets(...first: readonly ClusterSecret[]): ClusterSecrets 
   const listeners = new Set<() => void>();
   return {
     current: () => held,
+    kept: true,
     learn: async (secret) => {
       if (secret.generation <= (held[0]?.generation ?? 0)) return;
       held = [secret, ...held].slice(0, 2);

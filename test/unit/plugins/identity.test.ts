@@ -24,6 +24,7 @@ import {
   secretName,
   writeClusterSecrets,
 } from '../../../plugins/identity/index.ts';
+import { settle } from '../../kit/sim/virtual-clock.ts';
 import { createMemoryStore } from '../../kit/sim/memory-store.ts';
 import { createSeededRandom } from '../../kit/sim/seeded-random.ts';
 import { createBareHost } from './support.ts';
@@ -206,18 +207,38 @@ describe('cluster secrets', () => {
     expect(parseClusterSecrets((await store.read('/secrets')) as Uint8Array)).toEqual([secret(2, 2), secret(1, 1)]);
   });
 
-  test('one that cannot be kept counts all the same, and is kept with the next', async () => {
+  test('one that cannot be kept counts all the same, and is tried again until it is kept', async () => {
     const store = createMemoryStore();
+    const retries: (() => void)[] = [];
+    let changes = 0;
     const secrets = createClusterSecrets(
       () => [secret(1, 1)],
       (all) => writeClusterSecrets(store, '/secrets', all),
+      (retry) => void retries.push(retry),
     );
+    secrets.onChange(() => changes++);
+    expect(secrets.kept).toBe(true);
     store.full = true;
     await expect(secrets.learn(secret(2, 2))).rejects.toMatchObject({ code: 'IDENTITY_FILE' });
     expect(secrets.current()[0]).toEqual(secret(2, 2));
+    expect([secrets.kept, retries.length, changes]).toEqual([false, 1, 1]);
+    retries.pop()?.();
+    await settle();
+    expect([secrets.kept, retries.length]).toEqual([false, 1]);
     store.full = false;
-    await secrets.learn(secret(3, 3));
-    expect(parseClusterSecrets((await store.read('/secrets')) as Uint8Array)).toEqual([secret(3, 3), secret(2, 2)]);
+    retries.pop()?.();
+    await settle();
+    expect([secrets.kept, retries.length, changes]).toEqual([true, 0, 2]);
+    expect(parseClusterSecrets((await store.read('/secrets')) as Uint8Array)).toEqual([secret(2, 2), secret(1, 1)]);
+    store.full = true;
+    await expect(secrets.learn(secret(3, 3))).rejects.toMatchObject({ code: 'IDENTITY_FILE' });
+    store.full = false;
+    await secrets.learn(secret(4, 4));
+    expect(secrets.kept).toBe(true);
+    await secrets.release();
+    retries.pop()?.();
+    await settle();
+    expect(parseClusterSecrets((await store.read('/secrets')) as Uint8Array)).toEqual([secret(4, 4), secret(3, 3)]);
   });
 });
 

@@ -27,6 +27,7 @@ export interface Peer {
   readonly roster: Roster;
   readonly channel: PeerChannel;
   online: boolean;
+  diskFull: boolean;
   /** It hears only those on the same side of a cut. */
   side: string;
   /** Every answer that it gave, as it went over the wire. */
@@ -84,7 +85,8 @@ export function createPeers(clock: VirtualClock, first: ClusterSecret): Peers {
     const sponsor = all.find(({ online }) => online);
     const secrets = createClusterSecrets(
       () => sponsor?.secrets.current() ?? [first],
-      async () => undefined,
+      () => (peer.diskFull ? Promise.reject(new Error('ENOSPC')) : Promise.resolve()),
+      (retry) => void clock.after(5_000, retry),
     );
     const self: AdmittedNode = { node, keys, endpoints: [], admittedBy: sponsor?.identity.node ?? node };
     const known = new Map([...(sponsor?.known ?? []), [node, self] as const]);
@@ -138,6 +140,7 @@ export function createPeers(clock: VirtualClock, first: ClusterSecret): Peers {
       roster,
       channel,
       online: true,
+      diskFull: false,
       side: '',
       answers,
       known,
