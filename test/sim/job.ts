@@ -15,6 +15,7 @@ export type Job =
       readonly seed: string;
       readonly nodes: number;
       readonly hours: number;
+      readonly density?: number;
       readonly among?: readonly FaultClass[];
     }
   | { readonly kind: 'mutation'; readonly name: string }

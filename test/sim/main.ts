@@ -3,6 +3,7 @@
  *
  *   npm run sim -- --seeds 500 --nodes 3-10 --hours 2      a swarm; exits 1 when an invariant is broken
  *   npm run sim -- --seed 17 --nodes 5 --hours 2 --trace    one seed again, with what happened last
+ *   npm run sim -- --seeds 50 --density 4                   faults four times as often
  *   npm run sim -- --mutations                              the checkers against deliberate bugs
  *   npm run sim -- --traffic 10,100,1000                    messages and bytes a node a second
  *
@@ -21,7 +22,7 @@ function optionsOrUsage(): SimOptions {
   } catch (error) {
     if (!(error instanceof UsageError)) throw error;
     process.stderr.write(
-      `${error.message}\nusage: npm run sim -- --seeds N --nodes N|A-B --hours H [--faults a,b] [--seed S] [--json]\n`,
+      `${error.message}\nusage: npm run sim -- --seeds N --nodes N|A-B --hours H [--faults a,b] [--density N] [--seed S] [--json]\n`,
     );
     return process.exit(2);
   }
@@ -29,13 +30,14 @@ function optionsOrUsage(): SimOptions {
 
 const options = optionsOrUsage();
 const { hours, among, nodesOf } = options;
+const density = options.density === 1 ? {} : { density: options.density };
 
 function jobs(): Job[] {
   if (options.mutations) return mutations.map(({ name }) => ({ kind: 'mutation', name }));
   if (options.traffic !== undefined) return options.traffic.map((nodes) => ({ kind: 'traffic', nodes, seconds: 60 }));
   return Array.from({ length: options.seeds }, (_none, index) => {
     const seed = String(options.from + index);
-    return { kind: 'seed', seed, nodes: nodesOf(seed), hours, ...(among === undefined ? {} : { among }) };
+    return { kind: 'seed', seed, nodes: nodesOf(seed), hours, ...density, ...(among === undefined ? {} : { among }) };
   });
 }
 
@@ -89,6 +91,7 @@ if (options.seed !== undefined) {
     seed: options.seed,
     nodes: nodesOf(options.seed),
     hours,
+    ...density,
     ...(among === undefined ? {} : { among }),
   });
   if (options.trace)

@@ -4,10 +4,15 @@ import { parseArgs } from 'node:util';
 import { faultClasses, type FaultClass } from '../kit/sim/cluster/index.ts';
 import { fewestNodes, mostNodes } from '../kit/sim/cluster/simulate.ts';
 
+/** Beyond it nothing is whole long enough to be judged. */
+const mostDense = 20;
+
 export interface SimOptions {
   readonly seeds: number;
   readonly from: number;
   readonly hours: number;
+  /** How many times as often faults come. */
+  readonly density: number;
   /** One seed, by itself. */
   readonly seed: string | undefined;
   readonly among: readonly FaultClass[] | undefined;
@@ -62,6 +67,7 @@ function parsed(args: readonly string[]) {
         nodes: { type: 'string', default: '3-10' },
         hours: { type: 'string', default: '1' },
         faults: { type: 'string' },
+        density: { type: 'string', default: '1' },
         seed: { type: 'string' },
         trace: { type: 'boolean', default: false },
         mutations: { type: 'boolean', default: false },
@@ -77,7 +83,7 @@ function parsed(args: readonly string[]) {
 
 /** Throws a UsageError. */
 export function readOptions(args: readonly string[]): SimOptions {
-  const { seeds, from, nodes, hours, faults, seed, traffic, workers, ...switches } = parsed(args);
+  const { seeds, from, nodes, hours, faults, density, seed, traffic, workers, ...switches } = parsed(args);
   const [fewest, most] = rangeOf(nodes);
   const hoursLong = Number(hours);
   if (!(hoursLong > 0) || !Number.isFinite(hoursLong)) refuse(`--hours takes a number above 0, not "${hours}"`);
@@ -89,6 +95,7 @@ export function readOptions(args: readonly string[]): SimOptions {
     seeds: whole('seeds', seeds, 1),
     from: whole('from', from, 0),
     hours: hoursLong,
+    density: whole('density', density, 1, mostDense),
     seed,
     among: faults === undefined ? undefined : classesOf(faults),
     traffic: traffic?.split(',').map((size) => whole('traffic', size, 2)),

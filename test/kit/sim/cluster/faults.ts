@@ -159,3 +159,15 @@ export function drawFaults(
   for (const { name, hard } of used) faults = { ...faults, ...classes[name](hard) };
   return { on: used.map(({ name }) => name), faults };
 }
+
+/**
+ * The same faults, `times` as often. Removals of members do not come more often: who misses two of them has to join anew, as a
+ * node that is cut off from a cluster where that happens would.
+ */
+export function denser(faults: FaultOptions, times: number): FaultOptions {
+  const entries = Object.entries(faults).map(([name, value]: [string, number]) => {
+    const isRate = name.endsWith('EverySecs') && name !== 'membershipEverySecs';
+    return [name, isRate ? value / times : value];
+  });
+  return Object.fromEntries(entries) as FaultOptions;
+}

@@ -7,7 +7,7 @@ import { createSeededRandom, type SeededRandom } from '../seeded-random.ts';
 import type { Datagram } from './bus.ts';
 import { calmMs, makeCheckers, sampleMs, type Broken, type Checker } from './checkers/index.ts';
 import { watchDirectories, type SeenUpload } from './directories.ts';
-import { drawFaults, faultClasses, type FaultClass, type FaultOptions } from './faults.ts';
+import { denser, drawFaults, faultClasses, type FaultClass, type FaultOptions } from './faults.ts';
 import { measure, type Figures } from './figures.ts';
 import { Storm } from './storm.ts';
 import type { TraceLine } from './trace.ts';
@@ -41,6 +41,8 @@ export interface SimulationOptions {
   readonly hours: number;
   /** Classes of faults that may be on; each is with probability one half. All by default; none for a run without faults. */
   readonly among?: readonly FaultClass[];
+  /** Faults come so many times as often, 1 by default: more is found in an hour, and fewer takeovers are quiet enough to be measured. */
+  readonly density?: number;
   /** These instead of any drawn. */
   readonly faults?: FaultOptions;
   /** What a test puts in the place of shipped plugins. */
@@ -76,7 +78,7 @@ export async function simulate(options: SimulationOptions): Promise<SimulationRe
   const { seed, nodes, hours, stopAtFirst = false } = options;
   const chance = createSeededRandom(`${seed}/storm`);
   const drawn = drawFaults(chance.fork('classes'), options.among ?? faultClasses);
-  const faults = options.faults ?? drawn.faults;
+  const faults = denser(options.faults ?? drawn.faults, options.density ?? 1);
   const { mutate } = options;
   const election = options.election ?? drawElection(chance.fork('election'));
   const term = election === 'election/time-hash' ? drawTerm(chance.fork('slot')) : {};
