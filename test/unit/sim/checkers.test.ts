@@ -108,14 +108,25 @@ test('what stood still and was replaced sends nothing, but for its tor that had 
   const checker = checkDirectories(context);
   const [node] = world.nodes as unknown as [SimulatedNode];
   const common = { hsdir: 'A', blindedKey: 'b', accepted: false, alone: false, introPoints: ['point'] };
+  const sealedIn = (epoch: number): SeenUpload['sealed'] => ({ node: 'id', claimed: epoch, sealedAtMs: 5_000 });
   const upload = (atMs: number, epoch: number, accepted = false): void => {
-    const sealed = { node: 'id', claimed: epoch, sealedAtMs: 5_000 } as unknown as SeenUpload['sealed'];
-    checker.upload?.({ ...common, atMs, accepted, epoch, revision: BigInt(epoch), sealed });
+    checker.upload?.({ ...common, atMs, accepted, epoch, revision: BigInt(epoch), sealed: sealedIn(epoch) });
   };
   upload(15_000, 2, true);
   Object.assign(node.daemon?.life ?? {}, { stoodStill: { fromMs: 10_000, toMs: 20_000 } });
   context.storm.disturbances.push({ kind: 'torOffline', nodes: ['n1'], fromMs: 6_000, untilMs: 30_000 });
   upload(30_100, 1);
+  expect(broken).toEqual([]);
+  // It may even be taken, by an HSDir that has just forgotten everything.
+  checker.upload?.({
+    ...common,
+    atMs: 30_200,
+    accepted: true,
+    alone: true,
+    epoch: 1,
+    revision: 1n,
+    sealed: sealedIn(1),
+  });
   expect(broken).toEqual([]);
   upload(32_100, 1);
   expect(broken).toEqual(['I3: n1 stood still, was replaced in epoch 2, and sends a descriptor of epoch 1']);

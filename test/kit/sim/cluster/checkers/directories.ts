@@ -65,6 +65,15 @@ export const checkDirectories: MakeChecker = ({ world, storm, broken }) => {
     }
   };
 
+  /** A tor without a network keeps what it is given, and sends it when it has one. */
+  const wasHeld = ({ sealed, atMs }: SeenUpload): boolean => {
+    const name = world.node(sealed?.node ?? '')?.name ?? '';
+    return storm.disturbances.some(
+      ({ kind, nodes, untilMs }) =>
+        kind === 'torOffline' && nodes.includes(name) && untilMs <= atMs && atMs < untilMs + inTorMs,
+    );
+  };
+
   /** Who stood still and was replaced meanwhile sends nothing of its old term when it goes on. */
   const stale = (upload: SeenUpload): void => {
     const { sealed } = upload;
@@ -78,15 +87,7 @@ export const checkDirectories: MakeChecker = ({ world, storm, broken }) => {
       upload.atMs < Math.max(still.toMs, still.fromMs + inTorMs)
     )
       return;
-    // A tor without a network keeps it until it has one.
-    const wasOffline = storm.disturbances.some(
-      ({ kind, nodes, untilMs }) =>
-        kind === 'torOffline' &&
-        nodes.includes(name ?? '') &&
-        untilMs <= upload.atMs &&
-        upload.atMs < untilMs + inTorMs,
-    );
-    if (sealed.sealedAtMs < still.fromMs && wasOffline) return;
+    if (sealed.sealedAtMs < still.fromMs && wasHeld(upload)) return;
     // What it seals afterwards it may seal in good faith while it cannot hear who replaced it, or nobody is there who could tell.
     const isKnown = world
       .awake()
@@ -116,8 +117,9 @@ export const checkDirectories: MakeChecker = ({ world, storm, broken }) => {
       const place = `${upload.hsdir} ${upload.blindedKey}`;
       const before = newest.get(place);
       if (upload.accepted) {
-        // What an HSDir has forgotten it may be sent again, and by who has heard of nothing later it may be sent anything.
-        const again = upload.alone && (upload.revision === before?.revision || ignorant(upload, before));
+        // What an HSDir has forgotten it may be sent again; and by who has heard of nothing later, or by its tor, which was given it long ago, anything.
+        const again =
+          upload.alone && (upload.revision === before?.revision || ignorant(upload, before) || wasHeld(upload));
         if (before !== undefined && !again) {
           if (upload.revision <= before.revision || upload.epoch < before.epoch) {
             broken(
