@@ -97,17 +97,20 @@ export const revocation = definePlugin<v.InferOutput<typeof options>>({
       started().made(count);
       changed();
       await kept.catch((error: unknown) => log.error('the cluster’s secret cannot be kept', { error }));
+      // By its own answer; a question that it had asked before, and that came later, says otherwise.
+      const answered = new Set<string>();
       let left = shuffled(random, started().waiting());
       while (left.length > 0) {
         if (stopped) break;
         const asked = left.slice(0, pushedAtOnce);
         left = left.slice(pushedAtOnce);
-        await Promise.all(asked.map((member) => started().compare(member)));
+        const same = await Promise.all(asked.map((member) => started().compare(member)));
+        for (const [at, { node }] of asked.entries()) if (same[at] === true) answered.add(node);
       }
       const waiting = new Set(
         started()
           .waiting()
-          .map(({ node }) => node),
+          .flatMap(({ node }) => (answered.has(node) ? [] : [node])),
       );
       const others = host
         .need(rosterContract)
