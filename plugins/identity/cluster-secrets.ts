@@ -112,31 +112,27 @@ export function createClusterSecrets(
 ): HeldClusterSecrets {
   const listeners = new Set<() => void>();
   let known: readonly ClusterSecret[] | undefined;
+  /** Those that a restart would find. */
+  let onDisk: readonly ClusterSecret[] | undefined;
   let keeping: Promise<void> = Promise.resolve();
   let released = false;
-  let isKept = true;
-  let hasFailed = false;
   let isPlanned = false;
-  const current = (): readonly ClusterSecret[] => (known ??= initial());
+  const current = (): readonly ClusterSecret[] => (known ??= onDisk = initial());
+  const isKept = (): boolean => onDisk === known;
 
   const tell = (): void => {
     for (const listener of listeners) listener();
   };
   const write = async (): Promise<void> => {
-    const written = current();
+    const secrets = current();
     try {
-      await keep(written);
+      await keep(secrets);
+      onDisk = secrets;
     } catch (error) {
-      hasFailed = true;
       if (!isPlanned) again(retry);
       isPlanned = true;
       throw error;
     }
-    // What was learned meanwhile is written next.
-    isKept = written === current();
-    if (!isKept || !hasFailed) return;
-    hasFailed = false;
-    tell();
   };
   const inTurn = (): Promise<void> => {
     const done = keeping.then(write);
@@ -145,12 +141,11 @@ export function createClusterSecrets(
   };
   const retry = (): void => {
     isPlanned = false;
-    if (!released && !isKept) inTurn().catch(() => undefined);
+    if (!released && !isKept()) inTurn().then(tell, () => undefined);
   };
 
   const change = async (next: readonly ClusterSecret[]): Promise<void> => {
     known = next;
-    isKept = false;
     tell();
     await inTurn();
   };
@@ -158,7 +153,7 @@ export function createClusterSecrets(
   return {
     current,
     get kept() {
-      return isKept;
+      return isKept();
     },
     learn: async (secret) => {
       if (!isSound(secret)) throw new ChimeraError('IDENTITY_FILE', 'a cluster secret has a bad generation or length');

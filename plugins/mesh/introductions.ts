@@ -24,7 +24,7 @@ import { labels, type GenerationKeys } from './session/keys.ts';
 import { open, seal } from './session/noise.ts';
 import { decoded } from './wire.ts';
 
-/** So many are looked at, whoever sent them: a member says it twice in several seconds, and only until it is known. */
+/** So many are looked at, whoever sent them: a member says it three times in three seconds, by each generation of the secret that it has, and only until it is known. */
 export const introductionsTaken = { burst: 32, perSecond: 8 } as const;
 
 /** Of those who let each other in: as many may have come while the other was away. The founder is known to everybody. */

@@ -36,16 +36,18 @@ export function createLeaseNews(options: {
       const heardAtMs = atMs - ageMs;
       if (!leads.take(said, signer, heardAtMs)) return;
       const isClose = overlay.size <= closeNodes;
-      const others = said.leading ? members.leaders().filter(({ node }) => node !== said.node) : [];
-      exchange.led(from, said, said.leading && (leading() || (isClose && others.length > 0)));
-      if (said.leading && leading() && from === said.node) send(from, book.told(self));
+      const isRival = said.leading && leading();
+      const others =
+        isClose && said.leading ? members.leaders().flatMap(({ node }) => (node === said.node ? [] : [node])) : [];
+      exchange.led(from, said, isRival || others.length > 0);
+      if (isRival && from === said.node) send(from, book.told(self));
       const peer = members.get(said.node);
       if (peer === undefined || said.incarnation < peer.incarnation) return;
       members.leads(said.node, said.leading);
       heard(said.node, heardAtMs);
       const passed: Message = { type: 'lease', lease: said, ageMs: clock.monotonic() - heardAtMs };
-      const hearers = isClose ? others.map(({ node }) => node) : overlay.branches(said.node, said.sequence);
-      const told = isClose && others.length > 0 ? book.told(said.node) : [];
+      const hearers = isClose ? others : overlay.branches(said.node, said.sequence);
+      const told = others.length > 0 ? book.told(said.node) : [];
       for (const node of hearers) if (node !== from) send(node, [passed, ...told]);
     },
   };

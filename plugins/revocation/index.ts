@@ -110,7 +110,8 @@ export const revocation = definePlugin<v.InferOutput<typeof options>>({
       const waiting = new Set(
         started()
           .waiting()
-          .flatMap(({ node }) => (answered.has(node) ? [] : [node])),
+          .map(({ node }) => node)
+          .filter((node) => !answered.has(node)),
       );
       const others = host
         .need(rosterContract)

@@ -29,15 +29,14 @@ function optionsOrUsage(): SimOptions {
 }
 
 const options = optionsOrUsage();
-const { hours, among, nodesOf } = options;
-const density = options.density === 1 ? {} : { density: options.density };
+const { hours, density, among, nodesOf } = options;
 
 function jobs(): Job[] {
   if (options.mutations) return mutations.map(({ name }) => ({ kind: 'mutation', name }));
   if (options.traffic !== undefined) return options.traffic.map((nodes) => ({ kind: 'traffic', nodes, seconds: 60 }));
   return Array.from({ length: options.seeds }, (_none, index) => {
     const seed = String(options.from + index);
-    return { kind: 'seed', seed, nodes: nodesOf(seed), hours, ...density, ...(among === undefined ? {} : { among }) };
+    return { kind: 'seed', seed, nodes: nodesOf(seed), hours, density, ...(among === undefined ? {} : { among }) };
   });
 }
 
@@ -91,7 +90,7 @@ if (options.seed !== undefined) {
     seed: options.seed,
     nodes: nodesOf(options.seed),
     hours,
-    ...density,
+    density,
     ...(among === undefined ? {} : { among }),
   });
   if (options.trace)

@@ -24,9 +24,9 @@ import {
   secretName,
   writeClusterSecrets,
 } from '../../../plugins/identity/index.ts';
-import { settle } from '../../kit/sim/virtual-clock.ts';
 import { createMemoryStore } from '../../kit/sim/memory-store.ts';
 import { createSeededRandom } from '../../kit/sim/seeded-random.ts';
+import { settle } from '../../kit/sim/virtual-clock.ts';
 import { createBareHost } from './support.ts';
 
 const seed = Uint8Array.from({ length: 32 }, (_, index) => index + 1);

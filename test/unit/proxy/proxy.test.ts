@@ -168,7 +168,7 @@ describe('the proxy', () => {
     const stream = await open(at);
     const everything = all(stream).catch(() => '');
     stream.write(line() + get);
-    await systemClock.sleep(50);
+    while (heard() !== get) await systemClock.sleep(5);
     stream.write(knock());
     await everything;
     expect(heard()).toBe(get);
