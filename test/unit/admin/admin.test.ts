@@ -169,11 +169,14 @@ describe('the admin socket', () => {
   });
 
   test('a node that goes away in the middle is an error, not a wait', async () => {
-    await serve(command('hang', () => new Promise(() => undefined)));
-    const asked = ask('hang').catch((error: unknown) => error);
-    await systemClock.sleep(50);
-    await closing.pop()?.();
-    expect(await asked).toMatchObject({ code: 'ADMIN_ANSWER' });
+    await serve(
+      command('hang', (_args, say) => {
+        say('begun');
+        return new Promise(() => undefined);
+      }),
+    );
+    const gone = await ask('hang', {}, () => void closing.pop()?.()).catch((error: unknown) => error);
+    expect(gone).toMatchObject({ code: 'ADMIN_ANSWER' });
   });
 });
 
