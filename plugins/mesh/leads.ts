@@ -20,29 +20,31 @@ interface Known {
 export class Leads {
   readonly #cluster: string;
   readonly #known = new Map<string, Known>();
+  /** The latest of each member, those that made room included: were they news again, leaders would pass them on to each other for ever. */
+  readonly #latest = new Map<string, Pick<Lease, 'incarnation' | 'sequence'>>();
 
   constructor(cluster: string) {
     this.#cluster = cluster;
   }
 
-  /** Takes a lease heard at that time; false when it is no news, forged, or one leader too many. */
+  /** Takes a lease heard at that time; false when it is no news or forged. */
   take(lease: Lease, signer: Uint8Array, atMs: number): boolean {
-    const known = this.#known.get(lease.node);
-    if (known !== undefined && !isLater(lease, known.lease)) return false;
-    if (known === undefined && this.#known.size >= maximumLeaders && !this.#makeRoom()) return false;
+    const latest = this.#latest.get(lease.node);
+    if (latest !== undefined && !isLater(lease, latest)) return false;
     if (!verifyLease(this.#cluster, signer, lease)) return false;
+    this.#latest.set(lease.node, { incarnation: lease.incarnation, sequence: lease.sequence });
+    if (!this.#known.has(lease.node) && this.#known.size >= maximumLeaders) this.#makeRoom();
     // Copies: what came lies in a datagram.
     this.#known.set(lease.node, { lease: { ...lease, signature: Uint8Array.from(lease.signature) }, heardAtMs: atMs });
     return true;
   }
 
   /** Room for another: the one heard longest ago, if it does not lead any more. */
-  #makeRoom(): boolean {
-    const ended = [...this.#known.values()]
-      .filter(({ lease }) => !lease.leading)
-      .sort((a, b) => a.heardAtMs - b.heardAtMs);
-    const oldest = ended[0] ?? [...this.#known.values()].sort((a, b) => a.heardAtMs - b.heardAtMs)[0];
-    return oldest !== undefined && this.#known.delete(oldest.lease.node);
+  #makeRoom(): void {
+    const [oldest] = [...this.#known.values()].sort(
+      (a, b) => Number(a.lease.leading) - Number(b.lease.leading) || a.heardAtMs - b.heardAtMs,
+    );
+    if (oldest !== undefined) this.#known.delete(oldest.lease.node);
   }
 
   /** The latest leases, for a ping or an ack. */
@@ -64,9 +66,10 @@ export class Leads {
 
   forget(node: string): void {
     this.#known.delete(node);
+    this.#latest.delete(node);
   }
 }
 
-function isLater(a: Lease, b: Lease): boolean {
+function isLater(a: Pick<Lease, 'incarnation' | 'sequence'>, b: Pick<Lease, 'incarnation' | 'sequence'>): boolean {
   return a.incarnation > b.incarnation || (a.incarnation === b.incarnation && a.sequence > b.sequence);
 }

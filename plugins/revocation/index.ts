@@ -15,6 +15,7 @@ import {
   peerChannelContract,
   rosterContract,
   secretRotationContract,
+  type AdmittedNode,
   type SecretChange,
 } from '../../core/engine/index.ts';
 import { ChimeraError } from '../../core/errors.ts';
@@ -62,12 +63,23 @@ export const revocation = definePlugin<v.InferOutput<typeof options>>({
     /** Since when all have the newest secret, and since when it is the newest; monotonic. */
     let settledAtMs: number | undefined;
     let newest = { name: '', sinceMs: 0 };
+    /** Who has said so once more after the older one's time was over: before, a copy of its machine may have said it. */
+    const assured = new Set<string>();
+    const unsettle = (): void => {
+      settledAtMs = undefined;
+      assured.clear();
+    };
 
     const started = (): Keeper => {
       if (keeper === undefined)
         throw new ChimeraError('ENGINE_CONTRACT', 'the cluster’s secret is rotated before the start');
       return keeper;
     };
+    const others = (): readonly AdmittedNode[] =>
+      host
+        .need(rosterContract)
+        .admitted()
+        .filter(({ node }) => node !== host.node);
     const removals = (): number => host.need(rosterContract).removed().length;
     /** Not on a guess: alone, a newcomer would make a secret that nobody else has. */
     const isDue = (): boolean => started().sure && removals() > started().standing.removals;
@@ -113,13 +125,9 @@ export const revocation = definePlugin<v.InferOutput<typeof options>>({
           .map(({ node }) => node)
           .filter((node) => !answered.has(node)),
       );
-      const others = host
-        .need(rosterContract)
-        .admitted()
-        .filter(({ node }) => node !== host.node);
       return {
         generation: started().standing.generation,
-        confirmed: others.flatMap(({ node }) => (waiting.has(node) ? [] : [node])),
+        confirmed: others().flatMap(({ node }) => (waiting.has(node) ? [] : [node])),
         waiting: [...waiting],
       };
     };
@@ -153,20 +161,32 @@ export const revocation = definePlugin<v.InferOutput<typeof options>>({
       wake();
     };
 
+    /** Whether all have had the newest secret for so long that the older one may go. */
+    const isOver = (): boolean =>
+      settledAtMs !== undefined && clock.monotonic() - settledAtMs >= settings.retire_after_ms;
+    /** Those to ask whether they have the newest secret. */
+    const doubted = (): readonly AdmittedNode[] => {
+      const waiting = started().waiting();
+      return waiting.length > 0 || !isOver() ? waiting : others().filter(({ node }) => !assured.has(node));
+    };
+
     /** Drops the older generation when its time is over. */
     const retire = async (): Promise<void> => {
       const secrets = host.need(clusterSecretsContract);
       const [first, older] = secrets.current();
       const now = clock.monotonic();
       if (first === undefined) return;
-      if (newest.name !== secretName(first)) newest = { name: secretName(first), sinceMs: now };
+      if (newest.name !== secretName(first)) {
+        newest = { name: secretName(first), sinceMs: now };
+        unsettle();
+      }
       // What a restart would bring back is needed then.
       if (older === undefined || !secrets.kept) return;
-      if (started().waiting().length > 0) settledAtMs = undefined;
+      if (started().waiting().length > 0) unsettle();
       else settledAtMs ??= now;
-      const settled = settledAtMs !== undefined && now - settledAtMs >= settings.retire_after_ms;
-      if (!settled && now - newest.sinceMs < settings.retire_at_most_secs * 1_000) return;
-      settledAtMs = undefined;
+      const isSettled = isOver() && doubted().length === 0;
+      if (!isSettled && now - newest.sinceMs < settings.retire_at_most_secs * 1_000) return;
+      unsettle();
       log.info('the older generation of the cluster’s secret is dropped', {
         generation: older.generation,
         left: started()
@@ -180,16 +200,14 @@ export const revocation = definePlugin<v.InferOutput<typeof options>>({
     const work = async (signal: AbortSignal): Promise<void> => {
       while (!signal.aborted) {
         await retire();
-        const changing = host.need(clusterSecretsContract).current().length > 1;
-        const waiting = started().waiting();
-        const others = host
-          .need(rosterContract)
-          .admitted()
-          .filter(({ node }) => node !== host.node);
+        const isChanging = host.need(clusterSecretsContract).current().length > 1;
+        const inDoubt = doubted();
+        const isLast = isOver();
         const asked =
-          waiting.length > 0 ? shuffled(random, waiting).slice(0, atOnce) : shuffled(random, others).slice(0, 1);
-        await Promise.all(asked.map((member) => started().compare(member)));
-        const pauseMs = changing || waiting.length > 0 ? settings.change_interval_ms : settings.compare_interval_ms;
+          inDoubt.length > 0 ? shuffled(random, inDoubt).slice(0, atOnce) : shuffled(random, others()).slice(0, 1);
+        const same = await Promise.all(asked.map((member) => started().compare(member)));
+        for (const [at, { node }] of asked.entries()) if (isLast && same[at] === true) assured.add(node);
+        const pauseMs = isChanging || inDoubt.length > 0 ? settings.change_interval_ms : settings.compare_interval_ms;
         const pause = new AbortController();
         const stop = (): void => pause.abort();
         wake = stop;

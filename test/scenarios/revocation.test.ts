@@ -152,6 +152,25 @@ describe('a member is removed', () => {
     },
   );
 
+  test('one whose copy has said that it has the newer one gets it when it returns, with the one before', async () => {
+    const cluster = await createCluster('copy', ['a', 'b', 'c', 'd']);
+    const [a, b, c, d] = cluster.members as [Member, Member, Member, Member];
+    await cluster.clock.advance(10_000);
+    const { disk } = b.peer;
+    a.peer.roster.remove(d.id, 'test');
+    expect((await cluster.clock.runFor(rotate(a), 20_000)).waiting).toEqual([]);
+    b.peer.online = false;
+    b.peer.disk = disk;
+    const original = await cluster.restart(b);
+    await cluster.clock.advance(600_000);
+    original.peer.online = true;
+    await cluster.clock.advance(70_000);
+    expect(newest([a, original, c])).toHaveLength(1);
+    await cluster.clock.advance(120_000);
+    expect([a, original, c].map(generationsOf)).toEqual([[2], [2], [2]]);
+    await cluster.stop();
+  });
+
   test('one that stays away for longer than it is waited for must join anew', async () => {
     const cluster = await createCluster('long', ['a', 'b', 'c'], { retire_at_most_secs: 60 });
     const [a, b, c] = cluster.members as [Member, Member, Member];

@@ -28,6 +28,8 @@ export interface Peer {
   readonly channel: PeerChannel;
   online: boolean;
   diskFull: boolean;
+  /** The secrets that its next process finds. */
+  disk: readonly ClusterSecret[];
   /** It hears only those on the same side of a cut. */
   side: string;
   /** Every answer that it gave, as it went over the wire. */
@@ -36,7 +38,7 @@ export interface Peer {
   provideTo(bare: BareHost): void;
   /** Asks its handler of a topic without a session between, as whoever has broken one could. */
   handle(topic: string, from: string, question: Uint8Array): Promise<Uint8Array>;
-  /** Forgets the handlers: its process is another one now. */
+  /** Forgets the handlers, and all secrets that are not on the disk: its process is another one now. */
   restart(): void;
 }
 
@@ -83,11 +85,16 @@ export function createPeers(clock: VirtualClock, first: ClusterSecret): Peers {
     const { node, keys } = identity;
     const listeners = new Set<() => void>();
     const sponsor = all.find(({ online }) => online);
-    const secrets = createClusterSecrets(
-      () => sponsor?.secrets.current() ?? [first],
-      () => (peer.diskFull ? Promise.reject(new Error('ENOSPC')) : Promise.resolve()),
-      (retry) => void clock.after(5_000, retry),
-    );
+    const start = (): ClusterSecrets =>
+      createClusterSecrets(
+        () => peer.disk,
+        async (written) => {
+          if (peer.diskFull) throw new Error('ENOSPC');
+          peer.disk = written;
+        },
+        (retry) => void clock.after(5_000, retry),
+      );
+    let secrets = start();
     const self: AdmittedNode = { node, keys, endpoints: [], admittedBy: sponsor?.identity.node ?? node };
     const known = new Map([...(sponsor?.known ?? []), [node, self] as const]);
     const tombstones = new Set(sponsor?.tombstones);
@@ -136,11 +143,14 @@ export function createPeers(clock: VirtualClock, first: ClusterSecret): Peers {
     };
     const peer = {
       identity,
-      secrets,
+      get secrets() {
+        return secrets;
+      },
       roster,
       channel,
       online: true,
       diskFull: false,
+      disk: sponsor?.secrets.current() ?? [first],
       side: '',
       answers,
       known,
@@ -163,6 +173,7 @@ export function createPeers(clock: VirtualClock, first: ClusterSecret): Peers {
       restart: () => {
         handlers.clear();
         listeners.clear();
+        secrets = start();
       },
     };
     all.push(peer);
