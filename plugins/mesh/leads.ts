@@ -12,6 +12,8 @@ const maximumLeaders = 4;
 const maximumCarried = 2;
 export const carriedForMs = 30_000;
 
+type Stamp = Pick<Lease, 'incarnation' | 'sequence'>;
+
 interface Known {
   lease: Lease;
   heardAtMs: number;
@@ -21,7 +23,7 @@ export class Leads {
   readonly #cluster: string;
   readonly #known = new Map<string, Known>();
   /** The latest of each member, those that made room included: were they news again, leaders would pass them on to each other for ever. */
-  readonly #latest = new Map<string, Pick<Lease, 'incarnation' | 'sequence'>>();
+  readonly #latest = new Map<string, Stamp>();
 
   constructor(cluster: string) {
     this.#cluster = cluster;
@@ -60,16 +62,12 @@ export class Leads {
     return this.#known.size;
   }
 
-  get(node: string): Lease | undefined {
-    return this.#known.get(node)?.lease;
-  }
-
   forget(node: string): void {
     this.#known.delete(node);
     this.#latest.delete(node);
   }
 }
 
-function isLater(a: Pick<Lease, 'incarnation' | 'sequence'>, b: Pick<Lease, 'incarnation' | 'sequence'>): boolean {
+function isLater(a: Stamp, b: Stamp): boolean {
   return a.incarnation > b.incarnation || (a.incarnation === b.incarnation && a.sequence > b.sequence);
 }
