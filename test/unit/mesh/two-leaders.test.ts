@@ -85,28 +85,25 @@ test('who begins to lead is known within the half second after which another wou
   expect(late).toEqual([]);
 });
 
-test.each([8, 13])(
-  '%d nodes that lead, each alone, and meet all at once know of each other, and make no storm',
-  async (size) => {
-    const names = Array.from({ length: size }, (_none, index) => `n${index}`);
-    const { clock, bus, join } = testMesh(names, { delayMs }, `all ${size}`);
-    const nodes = names.map((name) => join(name));
-    for (const { mesh } of nodes) mesh.publish('heads', 'x'.repeat(2_000));
-    await clock.advance(5_000);
-    for (const one of names) for (const other of names) if (one !== other) bus.cut(one, other);
-    await clock.advance(10_000);
-    for (const { mesh, name } of nodes) {
-      mesh.lead(true);
-      mesh.publish('claim', `${name} leads`);
-    }
-    await clock.advance(10_000);
-    const sent = new Map<string, number>();
-    bus.tap((from) => void sent.set(from, (sent.get(from) ?? 0) + 1));
-    bus.heal();
-    await clock.advance(5_000);
-    for (const node of nodes)
-      expect(node.values('claim')).toEqual(names.toSorted().map((name) => [name, `${name} leads`]));
-    // Some 250 and 500 a second, while nobody ceases to lead.
-    expect(Math.max(...sent.values())).toBeLessThan(5_000);
-  },
-);
+test('eight that lead, each alone, and meet all at once know of each other, and make no storm', async () => {
+  const names = Array.from({ length: 8 }, (_none, index) => `n${index}`);
+  const { clock, bus, join } = testMesh(names, { delayMs }, 'all');
+  const nodes = names.map((name) => join(name));
+  for (const { mesh } of nodes) mesh.publish('heads', 'x'.repeat(2_000));
+  await clock.advance(5_000);
+  for (const one of names) for (const other of names) if (one !== other) bus.cut(one, other);
+  await clock.advance(10_000);
+  for (const { mesh, name } of nodes) {
+    mesh.lead(true);
+    mesh.publish('claim', `${name} leads`);
+  }
+  await clock.advance(10_000);
+  const sent = new Map<string, number>();
+  bus.tap((from) => void sent.set(from, (sent.get(from) ?? 0) + 1));
+  bus.heal();
+  await clock.advance(5_000);
+  for (const node of nodes)
+    expect(node.values('claim')).toEqual(names.toSorted().map((name) => [name, `${name} leads`]));
+  // Some 250 a second, while nobody ceases to lead.
+  expect(Math.max(...sent.values())).toBeLessThan(2_500);
+});
