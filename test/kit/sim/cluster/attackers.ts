@@ -40,13 +40,8 @@ const same = (a: readonly string[], b: readonly string[]): boolean =>
 /** Called with each forged datagram that changed what its receiver believes, or was not dropped. */
 export type OnBelieved = (how: string, node: SimulatedNode, before: string, after: string) => void;
 
-/** Who stood still so lately may still have datagrams to read, and may have lost some that came meanwhile. */
-const awakeMs = 60_000;
 /** Every forged datagram of a session must be dropped, and be counted. Handshakes may be answered. */
-function mustDrop({ bytes }: Datagram, { daemon }: SimulatedNode, world: World): boolean {
-  const still = daemon?.life.stoodStill;
-  return typeOf(bytes) === 'data' && (still === undefined || world.nowMs - still.toMs > awakeMs);
-}
+const mustDrop = ({ bytes }: Datagram): boolean => typeOf(bytes) === 'data';
 
 const onBelieved: WeakMap<World, OnBelieved> = new WeakMap();
 export function watchForgeries(world: World, listener: OnBelieved): void {
@@ -99,7 +94,7 @@ export function forge(world: World, random: SeededRandom, burst: number): void {
     const { dropped } = mesh;
     world.bus.inject(datagram);
     const after = beliefs(receiver);
-    if (mustDrop(datagram, receiver, world) && mesh.dropped === dropped)
+    if (mustDrop(datagram) && mesh.dropped === dropped)
       onBelieved.get(world)?.(how, receiver, 'not yet taken', 'taken');
     world.trace.line(`forged: ${how} of ${datagram.bytes.length} bytes to ${receiver.name}`);
     if (!same(before, after)) onBelieved.get(world)?.(how, receiver, before.join(' '), after.join(' '));

@@ -18,7 +18,8 @@ export interface BusFaults {
   delayMs: number;
 }
 
-type Receive = (from: string, bytes: Uint8Array) => void;
+/** True when it was read at once: a machine that stands still may read it later, or never. */
+type Receive = (from: string, bytes: Uint8Array) => boolean;
 
 export const maximumDatagram = 1_232;
 const scheme = 'memory:';
@@ -43,7 +44,7 @@ export class SimulatedBus {
   /** Called with each datagram that is sent. */
   onSent: (datagram: Datagram) => void = () => undefined;
   readonly sent = { datagrams: 0, bytes: 0 };
-  /** The last ones that have arrived. */
+  /** The last ones that were read as they arrived: sent again, they are replays. */
   readonly arrived: Datagram[] = [];
   down = false;
   readonly #clock: Clock;
@@ -146,10 +147,10 @@ export class SimulatedBus {
     if (this.arrived.push(datagram) > remembered) this.arrived.splice(0, remembered / 2);
   }
 
-  /** False when nobody of that name is there. */
+  /** True when everybody of that name, and at least one, has read it. */
   #hand(from: string, to: string, bytes: Uint8Array): boolean {
-    const receivers = this.#receivers.get(to);
-    for (const receive of receivers ?? []) receive(endpointOf(from), bytes.slice());
-    return receivers !== undefined;
+    const receivers = [...(this.#receivers.get(to) ?? [])];
+    const read = receivers.map((receive) => receive(endpointOf(from), bytes.slice()));
+    return read.length > 0 && read.every(Boolean);
   }
 }

@@ -61,7 +61,7 @@ export class Life {
     this.#base = clock;
     this.#net = net;
     this.#host = machine.name;
-    this.#timers = new ProcessTimers(clock, (work) => this.run(work));
+    this.#timers = new ProcessTimers(clock, (work) => void this.run(work));
     const after: Clock['after'] = (delayMs, run) =>
       this.#state === 'dead' ? { cancel: () => undefined } : this.#timers.after(delayMs, run);
     this.runtime = {
@@ -90,10 +90,14 @@ export class Life {
     return this.#timers.size;
   }
 
-  /** Does it now, when it goes on, or never. At most `maximumWaiting` wait. */
-  run(work: () => void, maximumWaiting = Infinity): void {
-    if (this.#state === 'up') work();
-    else if (this.#state === 'paused' && this.#waiting.length < maximumWaiting) this.#waiting.push(work);
+  /** Does it now, which is told, when it goes on, or never. At most `maximumWaiting` wait. */
+  run(work: () => void, maximumWaiting = Infinity): boolean {
+    if (this.#state === 'up') {
+      work();
+      return true;
+    }
+    if (this.#state === 'paused' && this.#waiting.length < maximumWaiting) this.#waiting.push(work);
+    return false;
   }
 
   pause(): void {

@@ -106,7 +106,7 @@ export function busTransport(bus: SimulatedBus, life: Life, name: string): AnyPl
     gives: [transportContract],
     apply(host) {
       const listeners = new Set<(from: string, bytes: Uint8Array) => void>();
-      const receive = (from: string, bytes: Uint8Array): void =>
+      const receive = (from: string, bytes: Uint8Array): boolean =>
         life.run(() => {
           for (const listener of listeners) listener(from, bytes);
         }, socketQueue);
