@@ -132,6 +132,29 @@ test('what stood still and was replaced sends nothing, but for its tor that had 
   expect(broken).toEqual(['I3: n1 stood still, was replaced in epoch 2, and sends a descriptor of epoch 1']);
 });
 
+test('what stood still goes on with what it had sealed once it was elected again, if nobody could tell it otherwise (I3)', () => {
+  const { broken, context, world, election } = setUp();
+  const checker = checkDirectories(context);
+  const [node] = world.nodes as unknown as [SimulatedNode];
+  const sealedIn = (epoch: number): SeenUpload['sealed'] => ({ node: 'id', claimed: epoch, sealedAtMs: 5_000 });
+  const upload = (atMs: number, epoch: number, accepted = false): void => {
+    checker.upload?.({
+      ...{ hsdir: 'A', blindedKey: 'b', alone: false, introPoints: ['point'], revision: BigInt(epoch) },
+      ...{ atMs, accepted, epoch, sealed: sealedIn(epoch) },
+    });
+  };
+  upload(15_000, 2, true);
+  Object.assign(node.daemon?.life ?? {}, { stoodStill: { fromMs: 10_000, toMs: 20_000 } });
+  upload(20_500, 1);
+  expect(broken).toEqual(['I3: n1 stood still, was replaced in epoch 2, and sends a descriptor of epoch 1']);
+  election.elected = false;
+  world.nowMs = 21_000;
+  checker.sample?.();
+  election.elected = true;
+  upload(22_000, 1);
+  expect(broken).toHaveLength(1);
+});
+
 test('one that has forgotten may be sent anything by a publisher that has heard of nothing later, and others may not (I3)', () => {
   const { election, broken, context } = setUp();
   const checker = checkDirectories(context);

@@ -139,7 +139,10 @@ export function misbehave(world: World, node: SimulatedNode, random: SeededRando
   const lie = (): void => {
     if (!going || daemon.life.state === 'dead') return;
     try {
+      const wasHonest = daemon.pen.honest;
       daemon.pen.honest = random.float() < 0.6;
+      // A publisher whose claim bears no signature is no publisher to the others.
+      if (daemon.election.elected && !(wasHonest && daemon.pen.honest)) node.changedAtMs = world.nowMs;
       const before = said();
       lying = true;
       daemon.mesh.publish('heads', junk());

@@ -3,6 +3,7 @@
  * I4: no descriptor has no introduction point, or one that does not open; nobody drops what is well on suspicion alone.
  */
 import type { SeenUpload } from '../directories.ts';
+import type { Daemon } from '../node.ts';
 import type { SimulatedNode } from '../world.ts';
 import type { MakeChecker } from './checker.ts';
 
@@ -19,6 +20,8 @@ const inTorMs = 2_000;
 export const checkDirectories: MakeChecker = ({ world, storm, broken }) => {
   const newest = new Map<string, SeenUpload>();
   const highest: { atMs: number; epoch: number }[] = [];
+  /** When each did not believe itself publisher, last. */
+  const lost = new WeakMap<Daemon, number>();
   const owner = (point: string): string | undefined => world.observations.owners.get(point);
 
   const isWell = (node: SimulatedNode): boolean =>
@@ -79,7 +82,7 @@ export const checkDirectories: MakeChecker = ({ world, storm, broken }) => {
     const { sealed } = upload;
     const { name, daemon } = world.node(sealed?.node ?? '') ?? {};
     const still = daemon?.life.stoodStill;
-    if (sealed === undefined || still === undefined) return;
+    if (sealed === undefined || daemon === undefined || still === undefined) return;
     const replaced = highest.find(({ epoch }) => epoch > (sealed.claimed ?? upload.epoch));
     if (
       replaced === undefined ||
@@ -88,13 +91,14 @@ export const checkDirectories: MakeChecker = ({ world, storm, broken }) => {
     )
       return;
     if (sealed.sealedAtMs < still.fromMs && wasHeld(upload)) return;
-    // What it seals afterwards it may seal in good faith while it cannot hear who replaced it, or nobody is there who could tell.
+    // What it seals, or goes on with, when it was elected again it may send in good faith while it cannot hear who replaced it, or nobody is there who could tell.
     const isKnown = world
       .awake()
       .some(({ id, daemon: other }) => id !== sealed.node && (other?.election.epoch ?? 0) >= replaced.epoch);
     const deaf =
       !isKnown || storm.disturbances.some(({ kind, untilMs }) => deafening.has(kind) && untilMs > still.toMs - inTorMs);
-    if (sealed.sealedAtMs > still.fromMs && (deaf || upload.atMs > still.toMs + soonMs)) return;
+    const isAnew = sealed.sealedAtMs > still.fromMs || (lost.get(daemon) ?? -Infinity) > still.toMs;
+    if (isAnew && (deaf || upload.atMs > still.toMs + soonMs)) return;
     const when = sealed.sealedAtMs > still.fromMs ? 'seals' : 'sends';
     broken(
       'I3',
@@ -113,6 +117,10 @@ export const checkDirectories: MakeChecker = ({ world, storm, broken }) => {
   };
 
   return {
+    sample: () => {
+      for (const { daemon } of world.awake())
+        if (daemon !== undefined && !daemon.election.elected) lost.set(daemon, world.nowMs);
+    },
     upload: (upload) => {
       const place = `${upload.hsdir} ${upload.blindedKey}`;
       const before = newest.get(place);
