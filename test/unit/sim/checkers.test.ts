@@ -103,7 +103,10 @@ test('an HSDir that has forgotten a descriptor may be sent it again, and no olde
   expect(broken.map((text) => text.slice(0, 3))).toEqual(['I3:', 'I3:']);
 });
 
-test('what stood still and was replaced sends nothing, but for its tor that had no network (I3)', () => {
+test.each([
+  { kind: 'torOffline', why: 'had no network' },
+  { kind: 'torHang', why: 'hung' },
+] as const)('what stood still and was replaced sends nothing, but for its tor that $why (I3)', ({ kind }) => {
   const { broken, context, world } = setUp();
   const checker = checkDirectories(context);
   const [node] = world.nodes as unknown as [SimulatedNode];
@@ -114,7 +117,7 @@ test('what stood still and was replaced sends nothing, but for its tor that had 
   };
   upload(15_000, 2, true);
   Object.assign(node.daemon?.life ?? {}, { stoodStill: { fromMs: 10_000, toMs: 20_000 } });
-  context.storm.disturbances.push({ kind: 'torOffline', nodes: ['n1'], fromMs: 6_000, untilMs: 30_000 });
+  context.storm.disturbances.push({ kind, nodes: ['n1'], fromMs: 6_000, untilMs: 30_000 });
   upload(30_100, 1);
   expect(broken).toEqual([]);
   // It may even be taken, by an HSDir that has just forgotten everything.

@@ -13,6 +13,8 @@ const holdMs = 8_000;
 const settledMs = 90_000;
 /** Where who has been replaced may not hear of it. */
 const deafening: ReadonlySet<string> = new Set(['partition', 'oneWay', 'staleQueue', 'outage', 'clone']);
+/** A tor keeps what it is given meanwhile. */
+const holding: ReadonlySet<string> = new Set(['torOffline', 'torHang']);
 const soonMs = 30_000;
 /** A tor sends on what it was given before. */
 const inTorMs = 2_000;
@@ -68,12 +70,12 @@ export const checkDirectories: MakeChecker = ({ world, storm, broken }) => {
     }
   };
 
-  /** A tor without a network keeps what it is given, and sends it when it has one. */
+  /** A tor without a network keeps what it is given, and sends it when it has one; one that hangs reads it when it goes on. */
   const wasHeld = ({ sealed, atMs }: SeenUpload): boolean => {
     const name = world.node(sealed?.node ?? '')?.name ?? '';
     return storm.disturbances.some(
       ({ kind, nodes, untilMs }) =>
-        kind === 'torOffline' && nodes.includes(name) && untilMs <= atMs && atMs < untilMs + inTorMs,
+        holding.has(kind) && nodes.includes(name) && untilMs <= atMs && atMs < untilMs + inTorMs,
     );
   };
 
