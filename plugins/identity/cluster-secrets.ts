@@ -1,5 +1,5 @@
 /**
- * The cluster's secret in its one or two generations: the file that keeps them over restarts, and the service that hands
+ * The cluster's secret in its generations, the newest and those before that a member may still need: the file that keeps them over restarts, and the service that hands
  * them out and learns later ones.
  */
 import { createHash } from 'node:crypto';
@@ -12,7 +12,11 @@ import { readOwnFile, writeOwnFile } from './own-file.ts';
 const secretLength = 32;
 /** Beyond it a generation is nobody's honest count of removals. */
 export const largestGeneration = 2 ** 32 - 1;
-const form = /^chimera-cluster-secrets 1\n((?:generation \d{1,10} [A-Za-z0-9+/]{43}\n){1,2})check [0-9a-f]{16}\n$/;
+/** The newest, and those before it: who was away for as many changes as that has none in common with the others any more. */
+export const mostGenerations = 4;
+const form = new RegExp(
+  `^chimera-cluster-secrets 1\\n((?:generation \\d{1,10} [A-Za-z0-9+/]{43}\\n){1,${mostGenerations}})check [0-9a-f]{16}\\n$`,
+);
 const what = 'cluster secrets';
 
 /** A name of a secret that tells nothing of it: 16 bytes of its SHA-256, in hexadecimal. */
@@ -46,10 +50,9 @@ const checkOf = (text: string): string => createHash('sha256').update(text).dige
 
 /** The text of a cluster secrets file, newest first. Secret. Throws IDENTITY_FILE for none, too many or a bad one. */
 export function encodeClusterSecrets(secrets: readonly ClusterSecret[]): string {
-  const [newest, older, ...more] = secrets;
-  const ordered = older === undefined || (newest !== undefined && newest.generation > older.generation);
-  if (newest === undefined || more.length > 0 || !ordered || !secrets.every(isSound)) {
-    throw new ChimeraError('IDENTITY_FILE', 'cluster secrets are one or two generations, the newest first');
+  const isOrdered = secrets.every(({ generation }, at) => generation < (secrets[at - 1]?.generation ?? Infinity));
+  if (secrets.length === 0 || secrets.length > mostGenerations || !isOrdered || !secrets.every(isSound)) {
+    throw new ChimeraError('IDENTITY_FILE', `cluster secrets are one to ${mostGenerations}, the newest first`);
   }
   const lines = secrets.map(({ generation, secret }) => `generation ${generation} ${encodeBase64Unpadded(secret)}\n`);
   const text = `chimera-cluster-secrets 1\n${lines.join('')}`;
@@ -161,8 +164,8 @@ export function createClusterSecrets(
       const [newest] = current();
       if (newest !== undefined && !isLater(secret, newest)) return;
       const copy = { generation: secret.generation, secret: Uint8Array.from(secret.secret) };
-      const older = current().find(({ generation }) => generation < copy.generation);
-      await change(older === undefined ? [copy] : [copy, older]);
+      const older = current().filter(({ generation }) => generation < copy.generation);
+      await change([copy, ...older].slice(0, mostGenerations));
     },
     retire: async (below) => {
       if (released) return;

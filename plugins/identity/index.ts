@@ -23,6 +23,7 @@ export {
   encodeClusterSecrets,
   isLater,
   largestGeneration,
+  mostGenerations,
   parseClusterSecrets,
   readClusterSecrets,
   secretName,

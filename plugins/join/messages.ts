@@ -3,6 +3,7 @@ import * as v from 'valibot';
 import type { ClusterSecret, NodeIdentity, NodePublicKeys } from '../../core/engine/index.ts';
 import { largestEpoch } from '../../core/onion/index.ts';
 import { verifyPlain } from '../../core/onion/signature.ts';
+import { mostGenerations } from '../identity/index.ts';
 
 /** A reply carries the signed roster of the whole cluster. */
 export const largestReply = 4 * 1024 * 1024;
@@ -123,7 +124,7 @@ export function readReply(payload: Uint8Array): JoinReply | undefined {
 const secretList = v.pipe(
   v.array(v.strictObject({ generation: v.pipe(v.number(), v.integer(), v.minValue(1)), secret: bytesOf(32) })),
   v.minLength(1),
-  v.maxLength(2),
+  v.maxLength(mostGenerations),
 );
 
 /** Secret. */

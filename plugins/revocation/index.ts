@@ -63,7 +63,7 @@ export const revocation = definePlugin<v.InferOutput<typeof options>>({
     /** Since when all have the newest secret, and since when it is the newest; monotonic. */
     let settledAtMs: number | undefined;
     let newest = { name: '', sinceMs: 0 };
-    /** Who has said so once more after the older one's time was over: before, a copy of its machine may have said it. */
+    /** Who has said so once more after the time of those before was over: earlier, a copy of its machine may have said it. */
     const assured = new Set<string>();
     const unsettle = (): void => {
       settledAtMs = undefined;
@@ -161,7 +161,7 @@ export const revocation = definePlugin<v.InferOutput<typeof options>>({
       wake();
     };
 
-    /** Whether all have had the newest secret for so long that the older one may go. */
+    /** Whether all have had the newest secret for so long that those before may go. */
     const isOver = (): boolean =>
       settledAtMs !== undefined && clock.monotonic() - settledAtMs >= settings.retire_after_ms;
     /** Those to ask whether they have the newest secret. */
@@ -170,10 +170,10 @@ export const revocation = definePlugin<v.InferOutput<typeof options>>({
       return waiting.length > 0 || !isOver() ? waiting : others().filter(({ node }) => !assured.has(node));
     };
 
-    /** Drops the older generation when its time is over. */
+    /** Drops what is older than the newest generation when its time is over. */
     const retire = async (): Promise<void> => {
       const secrets = host.need(clusterSecretsContract);
-      const [first, older] = secrets.current();
+      const [first, ...older] = secrets.current();
       const now = clock.monotonic();
       if (first === undefined) return;
       if (newest.name !== secretName(first)) {
@@ -181,14 +181,14 @@ export const revocation = definePlugin<v.InferOutput<typeof options>>({
         unsettle();
       }
       // What a restart would bring back is needed then.
-      if (older === undefined || !secrets.kept) return;
+      if (older.length === 0 || !secrets.kept) return;
       if (started().waiting().length > 0) unsettle();
       else settledAtMs ??= now;
       const isSettled = isOver() && doubted().length === 0;
       if (!isSettled && now - newest.sinceMs < settings.retire_at_most_secs * 1_000) return;
       unsettle();
-      log.info('the older generation of the cluster’s secret is dropped', {
-        generation: older.generation,
+      log.info('what is older than the newest generation of the cluster’s secret is dropped', {
+        generations: older.map(({ generation }) => generation),
         left: started()
           .waiting()
           .map(({ node }) => node),

@@ -171,6 +171,23 @@ describe('a member is removed', () => {
     await cluster.stop();
   });
 
+  test('one that was away from two removals gets the newest when it returns', async () => {
+    const cluster = await createCluster('twice', ['a', 'b', 'c', 'd', 'e']);
+    const [a, b, c, ...removed] = cluster.members as [Member, Member, Member, Member, Member];
+    await cluster.clock.advance(10_000);
+    b.peer.online = false;
+    for (const { id } of removed) {
+      a.peer.roster.remove(id, 'test');
+      await cluster.clock.runFor(rotate(a), 20_000);
+      await cluster.clock.advance(300_000);
+    }
+    expect([a, b, c].map(generationsOf)).toEqual([[3, 2, 1], [1], [3, 2, 1]]);
+    b.peer.online = true;
+    await cluster.clock.advance(200_000);
+    expect([a, b, c].map(generationsOf)).toEqual([[3], [3], [3]]);
+    await cluster.stop();
+  });
+
   test('one that stays away for longer than it is waited for must join anew', async () => {
     const cluster = await createCluster('long', ['a', 'b', 'c'], { retire_at_most_secs: 60 });
     const [a, b, c] = cluster.members as [Member, Member, Member];

@@ -57,6 +57,8 @@ export interface Peer {
   next: { readonly session: Session; readonly answeredAtMs: number } | undefined;
   pending: Pending | undefined;
   tries: number;
+  /** How many handshakes came to their last try. */
+  lastTries: number;
   retry: Timer | undefined;
   cookie: { readonly bytes: Uint8Array; readonly endpoint: string; readonly atMs: number } | undefined;
   readonly waiting: Uint8Array[];

@@ -166,6 +166,7 @@ export class Sessions {
         next: undefined,
         pending: undefined,
         tries: 0,
+        lastTries: 0,
         retry: undefined,
         cookie: undefined,
         waiting: [],
@@ -213,8 +214,9 @@ export class Sessions {
   #initiate(node: string, peer: Peer): void {
     const { cluster, identity, transport, random } = this.#options;
     const known = this.#options.peer(node);
-    // The last try is by the generation before: the peer may not know the new one.
-    const keys = (peer.tries + 1 === maximumTries ? this.#keys[1] : undefined) ?? this.#keys[0];
+    // The last try is by a generation before, each in turn: the peer may not know the new one.
+    const [newest, ...older] = this.#keys;
+    const keys = (peer.tries + 1 === maximumTries ? older[peer.lastTries++ % older.length] : undefined) ?? newest;
     if (peer.pending !== undefined) this.#pendingByIndex.delete(peer.pending.index);
     peer.pending = undefined;
     peer.retry = undefined;

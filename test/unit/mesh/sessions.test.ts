@@ -133,7 +133,7 @@ test('strangers: without the secret, without an admission, of another cluster', 
   expect(b.sessions.size).toEqual({ sessions: 0, pending: 0, peers: 0 });
 });
 
-test('generations: the one before is accepted, one older is not; sessions of a dropped one end', async () => {
+test('generations: those before are accepted until they are dropped; then their sessions end', async () => {
   const { clock, bus } = network();
   const [a, b] = admitAll(makeSessions(clock, bus, 'a'), makeSessions(clock, bus, 'b'));
   a.say(b, 'one');
@@ -144,6 +144,7 @@ test('generations: the one before is accepted, one older is not; sessions of a d
   await clock.advance(50);
   expect(b.heard).toEqual(['a one', 'a two']);
   await b.secrets.learn(secret(3));
+  await b.secrets.retire(2);
   a.say(b, 'three');
   a.sessions.renew(b.node);
   await clock.advance(5_000);
@@ -156,6 +157,21 @@ test('generations: the one before is accepted, one older is not; sessions of a d
   a.say(b, 'four');
   await clock.advance(50);
   expect(b.heard).toEqual(['a one', 'a two', 'a four']);
+});
+
+test('two that changed the secret without each other, one of them twice, meet by one from before', async () => {
+  const { clock, bus } = network();
+  const [a, b] = admitAll(makeSessions(clock, bus, 'a'), makeSessions(clock, bus, 'b'));
+  const secret = (generation: number, byte: number) => ({ generation, secret: new Uint8Array(32).fill(byte) });
+  await a.secrets.learn(secret(2, 20));
+  await b.secrets.learn(secret(2, 21));
+  await b.secrets.learn(secret(3, 3));
+  // The other one may know of nobody to speak to.
+  for (let second = 0; second < 10; second++) {
+    b.say(a, 'here');
+    await clock.advance(1_000);
+  }
+  expect(a.heard).toContain('b here');
 });
 
 test('a removed member: its sessions end, and it opens none', async () => {

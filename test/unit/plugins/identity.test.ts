@@ -121,7 +121,11 @@ describe('a node key', () => {
 
 describe('cluster secrets', () => {
   test('are written as text, newest first, and read back', () => {
-    for (const secrets of [[secret(1, 7)], [secret(9, 1), secret(4, 2)]]) {
+    for (const secrets of [
+      [secret(1, 7)],
+      [secret(9, 1), secret(4, 2)],
+      [9, 7, 5, 4].map((each) => secret(each, each)),
+    ]) {
       expect(parseClusterSecrets(bytes(encodeClusterSecrets(secrets)))).toEqual(secrets);
     }
   });
@@ -141,7 +145,7 @@ describe('cluster secrets', () => {
 
   test.each<[string, ClusterSecret[]]>([
     ['none', []],
-    ['three', [secret(3, 1), secret(2, 1), secret(1, 1)]],
+    ['five', [5, 4, 3, 2, 1].map((generation) => secret(generation, 1))],
     ['the wrong order', [secret(1, 1), secret(2, 1)]],
     ['twice the same', [secret(1, 1), secret(1, 2)]],
     ['generation 0', [secret(0, 1)]],
@@ -150,7 +154,7 @@ describe('cluster secrets', () => {
     expect(() => encodeClusterSecrets(secrets)).toThrow(expect.objectContaining({ code: 'IDENTITY_FILE' }));
   });
 
-  test('learns later ones, keeps the one before, forgets at a word; listeners hear each change', async () => {
+  test('learns later ones, keeps those before, forgets at a word; listeners hear each change', async () => {
     const kept: (readonly ClusterSecret[])[] = [];
     let changes = 0;
     const secrets = createClusterSecrets(
@@ -163,17 +167,20 @@ describe('cluster secrets', () => {
     await secrets.learn(secret(2, 2));
     await secrets.learn(secret(5, 5));
     await secrets.learn(secret(4, 4));
-    expect(secrets.current()).toEqual([secret(5, 5), secret(2, 2)]);
-    await secrets.retire(2);
-    expect(changes).toBe(2);
-    await secrets.retire(5);
-    expect(secrets.current()).toEqual([secret(5, 5)]);
-    await secrets.retire(99);
-    expect(secrets.current()).toEqual([secret(5, 5)]);
-    expect(kept.at(-1)).toEqual([secret(5, 5)]);
-    unsubscribe();
+    expect(secrets.current()).toEqual([secret(5, 5), secret(2, 2), secret(1, 1)]);
     await secrets.learn(secret(6, 6));
-    expect(changes).toBe(3);
+    await secrets.learn(secret(7, 7));
+    expect(secrets.current()).toEqual([secret(7, 7), secret(6, 6), secret(5, 5), secret(2, 2)]);
+    await secrets.retire(2);
+    expect(changes).toBe(4);
+    await secrets.retire(7);
+    expect(secrets.current()).toEqual([secret(7, 7)]);
+    await secrets.retire(99);
+    expect(secrets.current()).toEqual([secret(7, 7)]);
+    expect(kept.at(-1)).toEqual([secret(7, 7)]);
+    unsubscribe();
+    await secrets.learn(secret(8, 8));
+    expect(changes).toBe(5);
   });
 
   test('of two of one generation the greater name counts, in whatever order they come', async () => {
@@ -238,7 +245,9 @@ describe('cluster secrets', () => {
     await secrets.release();
     retries.pop()?.();
     await settle();
-    expect(parseClusterSecrets((await store.read('/secrets')) as Uint8Array)).toEqual([secret(4, 4), secret(3, 3)]);
+    expect(parseClusterSecrets((await store.read('/secrets')) as Uint8Array)).toEqual(
+      [4, 3, 2, 1].map((each) => secret(each, each)),
+    );
   });
 });
 
