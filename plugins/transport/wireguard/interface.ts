@@ -34,6 +34,8 @@ export interface Interface {
 const mtu = '1280';
 const upPollMs = 20;
 const upTries = 250;
+/** A wireguard-go that ends before its interface is there is started anew, this often in all. */
+const starts = 3;
 const goneTries = 25;
 const socketDirectory = '/var/run/wireguard';
 
@@ -102,10 +104,13 @@ async function waitForSocket(
   name: string,
 ): Promise<void> {
   for (let tries = 0; tries < goneTries; tries++) {
-    if (!(await store.list(socketDirectory)).includes(`${name}.sock`)) return;
+    if (!(await hasSocket(store, name))) return;
     await clock.sleep(upPollMs);
   }
 }
+
+const hasSocket = async (store: Store, name: string): Promise<boolean> =>
+  (await store.list(socketDirectory)).includes(`${name}.sock`);
 
 /** What Linux takes as an interface's name. */
 export function isInterfaceName(name: string): boolean {
@@ -161,7 +166,7 @@ export async function openInterface(
 
 /** The interface by the kernel's module, or by wireguard-go, which then runs as long as the interface. */
 async function create(
-  runtime: CommandRuntime,
+  runtime: CommandRuntime & { readonly store: Store },
   { name, implementation }: InterfaceOptions,
 ): Promise<ChildProcess | undefined> {
   if (implementation !== 'wireguard-go') {
@@ -170,12 +175,32 @@ async function create(
     const denied = /not permitted/i.test(output);
     if (implementation === 'kernel' || denied) throw commandFailed(`ip link add dev ${name} type wireguard`, output);
   }
-  const child = await startProgram(runtime, 'wireguard-go', ['--foreground', name], { LOG_LEVEL: 'error' });
-  const ended = child.ended.then(() => true);
-  for (let tries = 0; tries < upTries; tries++) {
-    if ((await tryCommand(runtime, 'wg', ['show', name, 'listen-port'])).code === 0) return child;
-    if (await Promise.race([ended, runtime.clock.sleep(upPollMs)])) break;
+  return startUserspace(runtime, name);
+}
+
+/**
+ * Starts wireguard-go; resolves when its interface answers. `wg` removes a socket that refuses it, as that of a wireguard-go does for a
+ * moment after it has come, and wireguard-go ends by that. So `wg` asks a turn after the socket has come, and if it ends all the same
+ * another is started.
+ */
+async function startUserspace(
+  runtime: CommandRuntime & { readonly store: Store },
+  name: string,
+): Promise<ChildProcess> {
+  const { clock, store } = runtime;
+  for (let start = 1; ; start++) {
+    // One that was killed has left it: it would be taken for that of the next.
+    await store.remove(`${socketDirectory}/${name}.sock`);
+    const child = await startProgram(runtime, 'wireguard-go', ['--foreground', name], { LOG_LEVEL: 'error' });
+    const ended = child.ended.then(() => true);
+    let isThere = false;
+    let hasEnded = false;
+    for (let tries = 0; tries < upTries && !hasEnded; tries++) {
+      if (isThere && (await tryCommand(runtime, 'wg', ['show', name, 'listen-port'])).code === 0) return child;
+      isThere = await hasSocket(store, name);
+      hasEnded = (await Promise.race([ended, clock.sleep(upPollMs)])) === true;
+    }
+    child.kill();
+    if (!hasEnded || start === starts) throw commandFailed(`wireguard-go ${name}`, child.output());
   }
-  child.kill();
-  throw commandFailed(`wireguard-go ${name}`, child.output());
 }

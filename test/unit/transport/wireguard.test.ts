@@ -221,8 +221,14 @@ describe('the interface', () => {
     readonly line: string;
     readonly input: string;
   }
+  interface Answer {
+    readonly code?: number;
+    readonly output?: string;
+    /** It goes on until it is killed. */
+    readonly runs?: boolean;
+  }
   /** Programs that answer as told, and what was run. */
-  function programs(answer: (line: string) => { readonly code?: number; readonly output?: string } | undefined) {
+  function programs(answer: (line: string) => Answer | undefined) {
     const ran: Ran[] = [];
     const processes: Processes = {
       start: async (command, args, { input = '' } = {}): Promise<ChildProcess> => {
@@ -230,14 +236,19 @@ describe('the interface', () => {
         ran.push({ line, input });
         const result = answer(line);
         if (result === undefined) throw Object.assign(new Error(`spawn ${command} ENOENT`), { code: 'ENOENT' });
-        const { code = 0, output = '' } = result;
-        return { pid: 1, ended: Promise.resolve({ code, signal: null }), output: () => output, kill: () => undefined };
+        const { code = 0, output = '', runs = false } = result;
+        const ended = runs ? new Promise<never>(() => undefined) : Promise.resolve({ code, signal: null });
+        return { pid: 1, ended, output: () => output, kill: () => undefined };
       },
     };
     return { ran, processes };
   }
-  const open = (processes: Processes, implementation: 'auto' | 'kernel' = 'kernel') => {
-    const store = createMemoryStore();
+  const open = (
+    processes: Processes,
+    implementation: 'auto' | 'kernel' | 'wireguard-go' = 'kernel',
+    store = createMemoryStore(),
+    clock = createVirtualClock(),
+  ) => {
     const net = {
       ...systemNet,
       bindUdp: async () => ({
@@ -247,7 +258,7 @@ describe('the interface', () => {
       }),
     };
     const transport = createWireguardTransport(
-      { clock: createVirtualClock(), net, store, random: systemRandom, processes, log: silentLog },
+      { clock, net, store, random: systemRandom, processes, log: silentLog },
       {
         node: 'self',
         cluster: 'test',
@@ -294,6 +305,39 @@ describe('the interface', () => {
     await expect(open(noSix.processes).open()).rejects.toMatchObject({ code: 'WIREGUARD_COMMAND' });
     expect(noSix.ran.map(({ line }) => line)).toContain('ip link delete dev wg-test');
     await expect(open(programs(() => undefined).processes).open()).rejects.toMatchObject({ code: 'WIREGUARD_MISSING' });
+  });
+
+  test.each([
+    { ends: 2, outcome: 'another is started' },
+    { ends: 3, outcome: 'that is said' },
+  ])('wireguard-go that ends before its interface is there, $ends times: $outcome', async ({ ends }) => {
+    const store = createMemoryStore();
+    const clock = createVirtualClock();
+    const socket = '/var/run/wireguard/wg-test.sock';
+    await store.makeDirectory('/var/run/wireguard');
+    await store.write(socket, Buffer.from('of one that was killed'));
+    let started = 0;
+    const asked: boolean[] = [];
+    const { ran, processes } = programs((line) => {
+      if (line.startsWith('wireguard-go ')) {
+        if (++started <= ends) return { code: 1, output: 'ERROR: Failed to listen on uapi socket' };
+        void store.write(socket, Buffer.from(''));
+        return { runs: true };
+      }
+      if (line.startsWith('wg show')) asked.push(started > ends);
+      return absent(line);
+    });
+    const opened = open(processes, 'wireguard-go', store, clock)
+      .open()
+      .then(
+        () => 'open',
+        (error: Error) => error.message,
+      );
+    expect(await clock.runFor(opened, 60_000)).toMatch(ends < 3 ? /^open$/ : /uapi socket/);
+    expect(started).toBe(3);
+    // `wg` removes a socket that refuses it: it asks of no other than the one that has come.
+    expect(asked).toEqual(ends < 3 ? [true] : []);
+    expect(ran.some(({ line }) => line.includes('listen-port "$1"'))).toBe(ends < 3);
   });
 
   test('one of that name that is another’s is left alone', async () => {
