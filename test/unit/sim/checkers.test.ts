@@ -139,12 +139,10 @@ test('what stood still goes on with what it had sealed once it was elected again
   const { broken, context, world, election } = setUp();
   const checker = checkDirectories(context);
   const [node] = world.nodes as unknown as [SimulatedNode];
+  const common = { hsdir: 'A', blindedKey: 'b', alone: false, introPoints: ['point'] };
   const sealedIn = (epoch: number): SeenUpload['sealed'] => ({ node: 'id', claimed: epoch, sealedAtMs: 5_000 });
   const upload = (atMs: number, epoch: number, accepted = false): void => {
-    checker.upload?.({
-      ...{ hsdir: 'A', blindedKey: 'b', alone: false, introPoints: ['point'], revision: BigInt(epoch) },
-      ...{ atMs, accepted, epoch, sealed: sealedIn(epoch) },
-    });
+    checker.upload?.({ ...common, atMs, accepted, epoch, revision: BigInt(epoch), sealed: sealedIn(epoch) });
   };
   upload(15_000, 2, true);
   Object.assign(node.daemon?.life ?? {}, { stoodStill: { fromMs: 10_000, toMs: 20_000 } });

@@ -15,12 +15,24 @@ async function setUp() {
   await store.makeDirectory(directory);
   await store.write(key, 'key');
   await store.write(revisions, '{}');
-  const world = { store, trace: { line: () => undefined }, clock: { after: () => undefined } };
+  const world = {
+    store,
+    nodes: [],
+    former: [{ name: 'n0' }],
+    trace: { line: () => undefined },
+    clock: { after: () => undefined },
+  };
   const operator = new Operator(world as unknown as World, createSeededRandom('operator'));
   const told = (message: string): Promise<void> =>
     operator.repair({} as SimulatedNode, new ChimeraError('STATE_FILE', message));
   return { store, operator, told };
 }
+
+test('the passphrase is typed at no machine whose node was removed', async () => {
+  const { operator } = await setUp();
+  expect(operator.answer('n0')).toBeUndefined();
+  expect(Buffer.from(operator.answer('n2') ?? []).toString()).toBe(operator.passphrase);
+});
 
 test('a directory that cannot be made, since the disk is full, is left alone', async () => {
   const { store, told } = await setUp();

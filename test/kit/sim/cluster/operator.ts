@@ -52,9 +52,9 @@ export class Operator {
     return identity;
   }
 
-  /** Types the passphrase where the key is asked for, while no other machine has it. */
-  answer(): Uint8Array | undefined {
-    if (this.#isOpenSomewhere()) return undefined;
+  /** Types the passphrase at the machine that asks for it, while no other one has the key; at none whose node was removed. */
+  answer(machine: string): Uint8Array | undefined {
+    if (this.#isOpenSomewhere() || this.#world.former.some(({ name }) => name === machine)) return undefined;
     this.#world.trace.line('the operator gives the passphrase');
     return ascii(this.passphrase);
   }

@@ -177,7 +177,7 @@ export class World {
       target: formatEndpoint(site.endpoint),
       directory,
       address: this.address,
-      passphrase: () => this.operator.answer(),
+      passphrase: () => this.operator.answer(name),
       settings: this.#options.settings ?? {},
       mutate: this.#options.mutate ?? ((plugins: readonly AnyPlugin[]) => plugins),
       election: this.#options.election,
