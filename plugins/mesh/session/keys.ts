@@ -33,6 +33,14 @@ export function generationKeys(cluster: string, { generation, secret }: ClusterS
   return { generation, psk: derive(labels.psk), mac: derive(labels.mac), cookie: derive(labels.cookie) };
 }
 
+/** Of all, the newest first, those to try with: the newest, and in a last try, which has a number, one before: the peer may not know the newest. */
+export function keysOfTry(
+  [newest, ...older]: readonly GenerationKeys[],
+  lastTry: number | undefined,
+): GenerationKeys | undefined {
+  return (lastTry === undefined ? undefined : older[lastTry % older.length]) ?? newest;
+}
+
 /** What both sides of a handshake must agree on before it begins: version, cluster, and who answers. */
 export function prologueOf(cluster: string, responder: string): Buffer {
   return Buffer.concat([ascii(`${labels.prologue}\0`), Buffer.of(wireVersion), ascii(cluster + responder)]);

@@ -23,7 +23,7 @@ import {
   typeOf,
 } from './datagram.ts';
 import { FloodGate, openCookie, secondMac } from './flood.ts';
-import { generationKeys, macOf, prologueOf, sameMac, type GenerationKeys } from './keys.ts';
+import { generationKeys, keysOfTry, macOf, prologueOf, sameMac, type GenerationKeys } from './keys.ts';
 import { initiate, receive } from './noise.ts';
 import type { Peer, SessionsOptions } from './model.ts';
 import { Session } from './session.ts';
@@ -214,9 +214,7 @@ export class Sessions {
   #initiate(node: string, peer: Peer): void {
     const { cluster, identity, transport, random } = this.#options;
     const known = this.#options.peer(node);
-    // The last try is by a generation before, each in turn: the peer may not know the new one.
-    const [newest, ...older] = this.#keys;
-    const keys = (peer.tries + 1 === maximumTries ? older[peer.lastTries++ % older.length] : undefined) ?? newest;
+    const keys = keysOfTry(this.#keys, peer.tries + 1 === maximumTries ? peer.lastTries++ : undefined);
     if (peer.pending !== undefined) this.#pendingByIndex.delete(peer.pending.index);
     peer.pending = undefined;
     peer.retry = undefined;
