@@ -50,7 +50,10 @@ const checkOf = (text: string): string => createHash('sha256').update(text).dige
 
 /** The text of a cluster secrets file, newest first. Secret. Throws IDENTITY_FILE for none, too many or a bad one. */
 export function encodeClusterSecrets(secrets: readonly ClusterSecret[]): string {
-  const isOrdered = secrets.every(({ generation }, at) => generation < (secrets[at - 1]?.generation ?? Infinity));
+  const isOrdered = secrets.every((secret, at) => {
+    const before = secrets[at - 1];
+    return before === undefined || isLater(before, secret);
+  });
   if (secrets.length === 0 || secrets.length > mostGenerations || !isOrdered || !secrets.every(isSound)) {
     throw new ChimeraError('IDENTITY_FILE', `cluster secrets are one to ${mostGenerations}, the newest first`);
   }
@@ -164,14 +167,11 @@ export function createClusterSecrets(
       const [newest] = current();
       if (newest !== undefined && !isLater(secret, newest)) return;
       const copy = { generation: secret.generation, secret: Uint8Array.from(secret.secret) };
-      const older = current().filter(({ generation }) => generation < copy.generation);
-      await change([copy, ...older].slice(0, mostGenerations));
+      // One of the same generation too: whoever made it, and those whom it was given, have no later one yet.
+      await change([copy, ...current()].slice(0, mostGenerations));
     },
-    retire: async (below) => {
-      if (released) return;
-      const [newest] = current();
-      const left = current().filter((secret) => secret === newest || secret.generation >= below);
-      if (left.length < current().length) await change(left);
+    retire: async () => {
+      if (!released && current().length > 1) await change(current().slice(0, 1));
     },
     onChange: (listener) => {
       listeners.add(listener);

@@ -193,7 +193,7 @@ export const revocation = definePlugin<v.InferOutput<typeof options>>({
           .waiting()
           .map(({ node }) => node),
       });
-      await secrets.retire(first.generation).catch((error: unknown) => log.error('it cannot be kept', { error }));
+      await secrets.retire().catch((error: unknown) => log.error('it cannot be kept', { error }));
     };
 
     /** Compares with some members now and then, with those in doubt more often, until the stop. */

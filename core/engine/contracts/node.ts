@@ -34,7 +34,7 @@ export interface ClusterSecret {
 }
 
 export interface ClusterSecrets {
-  /** The newest first; the one before it is still accepted while members change over. One or two. */
+  /** The newest first; those before it are still accepted while members change over. One to four; two may be of one generation. */
   current(): readonly ClusterSecret[];
   /** False while a restart would forget the newest, since it could not be kept. Until it is, its holder should not rely on it alone. */
   readonly kept: boolean;
@@ -44,8 +44,8 @@ export interface ClusterSecrets {
    * and is tried again then.
    */
   learn(secret: ClusterSecret): Promise<void>;
-  /** Drops the older generation if it is below this one. Resolves when that is kept. */
-  retire(below: number): Promise<void>;
+  /** Drops all but the newest. Resolves when that is kept. */
+  retire(): Promise<void>;
   /** Called after each change, and when what could not be kept is kept. Returns the unsubscriber. */
   onChange(listener: () => void): () => void;
 }
@@ -56,7 +56,7 @@ export interface SecretChange {
   readonly generation: number;
   /** Members that have it. */
   readonly confirmed: readonly string[];
-  /** Members that have not answered: they ask for it when they are back, with the one before. */
+  /** Members that have not answered: they ask for it when they are back, with one before. */
   readonly waiting: readonly string[];
 }
 

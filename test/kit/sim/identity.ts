@@ -9,7 +9,7 @@ import {
 import { agree, agreementKey, agreementPublicKey } from '../../../core/onion/key-agreement.ts';
 import { rememberSigned } from '../../../core/onion/signature.ts';
 import type { Random } from '../../../core/runtime/random.ts';
-import { mostGenerations } from '../../../plugins/identity/index.ts';
+import { isLater, mostGenerations } from '../../../plugins/identity/index.ts';
 
 /** DER of a PKCS #8 Ed25519 key, up to its 32 bytes (RFC 8410). */
 const ed25519Prefix = Buffer.from('302e020100300506032b657004220420', 'hex');
@@ -48,12 +48,12 @@ export function testSecrets(...first: readonly ClusterSecret[]): ClusterSecrets 
     current: () => held,
     kept: true,
     learn: async (secret) => {
-      if (secret.generation <= (held[0]?.generation ?? 0)) return;
+      if (held[0] !== undefined && !isLater(secret, held[0])) return;
       held = [secret, ...held].slice(0, mostGenerations);
       for (const listener of listeners) listener();
     },
-    retire: async (below) => {
-      held = held.filter(({ generation }, at) => at === 0 || generation >= below);
+    retire: async () => {
+      held = held.slice(0, 1);
       for (const listener of listeners) listener();
     },
     onChange: (listener) => {

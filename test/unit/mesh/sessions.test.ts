@@ -1,5 +1,6 @@
 /** Sessions over the memory bus: they open, survive loss and restarts, refuse what is forged, repeated or of somebody else. */
 import { describe, expect, test } from 'vitest';
+import { isLater } from '../../../plugins/identity/index.ts';
 import { admitAll, makeSessions, network, removeSlice } from './support.ts';
 
 describe('two nodes', () => {
@@ -144,7 +145,7 @@ test('generations: those before are accepted until they are dropped; then their 
   await clock.advance(50);
   expect(b.heard).toEqual(['a one', 'a two']);
   await b.secrets.learn(secret(3));
-  await b.secrets.retire(2);
+  await b.secrets.retire();
   a.say(b, 'three');
   a.sessions.renew(b.node);
   await clock.advance(5_000);
@@ -172,6 +173,20 @@ test('two that changed the secret without each other, one of them twice, meet by
     await clock.advance(1_000);
   }
   expect(a.heard).toContain('b here');
+});
+
+test('a session of the other secret of one generation goes on, until its peer has learned the later one by it', async () => {
+  const { clock, bus } = network();
+  const [a, b] = admitAll(makeSessions(clock, bus, 'a'), makeSessions(clock, bus, 'b'));
+  const secret = (byte: number) => ({ generation: 2, secret: new Uint8Array(32).fill(byte) });
+  const [later, earlier] = isLater(secret(20), secret(21)) ? [secret(20), secret(21)] : [secret(21), secret(20)];
+  for (const { secrets } of [a, b]) await secrets.learn(earlier);
+  a.say(b, 'one');
+  await clock.advance(50);
+  await b.secrets.learn(later);
+  b.say(a, 'here');
+  await clock.advance(50);
+  expect(a.heard).toEqual(['b here']);
 });
 
 test('a removed member: its sessions end, and it opens none', async () => {
