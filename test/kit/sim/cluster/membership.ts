@@ -83,7 +83,10 @@ export class Membership {
         await this.#run(remover, 'peer-remove', { node: node.id });
       }
       const awake = world.awake();
-      const told = awake.filter(({ daemon }) => daemon?.roster?.removed().includes(node.id));
+      // Who cannot keep it forgets it with its process.
+      const told = awake.filter(
+        ({ daemon, parts }) => daemon?.roster?.removed().includes(node.id) === true && !parts.machine.diskFull,
+      );
       if (told.length > 0 && told.length >= Math.min(2, awake.length)) break;
       await world.clock.sleep(againMs);
     }
