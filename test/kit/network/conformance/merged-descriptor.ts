@@ -60,6 +60,8 @@ export function checkMergedDescriptor(cast: Cast): void {
       'is silent for an introduction that a plain service cannot read: the client waits until SocksTimeout',
       async () => {
         const master = masterKeyFromSeed(cast.bench.subject.runtime.random.bytes(32));
+        // What a service closes by itself is refused at once: that is no silence.
+        await cast.bench.halfStands(backend, socksTimeoutSeconds + 15);
         const plain = await cast.bench.service(backend, 'plain', await cast.bench.site('plain'));
         const { introPoints } = await cast.bench.serviceDescriptor(backend, plain);
         await cast.bench.publish(cast.client, master, introPoints);
