@@ -1,6 +1,6 @@
 /**
- * The cluster's secret in its generations, the newest and those before that a member may still need: the file that keeps them over restarts, and the service that hands
- * them out and learns later ones.
+ * The cluster's secret in its generations, the newest and those before that a member may still need: the file that keeps
+ * them over restarts, and the service that hands them out and learns later ones.
  */
 import { createHash } from 'node:crypto';
 import type { ClusterSecret, ClusterSecrets } from '../../core/engine/index.ts';
@@ -167,7 +167,7 @@ export function createClusterSecrets(
       const [newest] = current();
       if (newest !== undefined && !isLater(secret, newest)) return;
       const copy = { generation: secret.generation, secret: Uint8Array.from(secret.secret) };
-      // One of the same generation too: whoever made it, and those whom it was given, have no later one yet.
+      // One of the same generation too: whoever made it, and those to whom it was given, have no later one yet.
       await change([copy, ...current()].slice(0, mostGenerations));
     },
     retire: async () => {

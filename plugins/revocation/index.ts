@@ -75,11 +75,11 @@ export const revocation = definePlugin<v.InferOutput<typeof options>>({
         throw new ChimeraError('ENGINE_CONTRACT', 'the cluster’s secret is rotated before the start');
       return keeper;
     };
-    const others = (): readonly AdmittedNode[] =>
-      host
-        .need(rosterContract)
-        .admitted()
-        .filter(({ node }) => node !== host.node);
+    /** Compares with each; the ids of those that have answered that they have the same. */
+    const compared = async (members: readonly AdmittedNode[]): Promise<readonly string[]> => {
+      const same = await Promise.all(members.map((member) => started().compare(member)));
+      return members.flatMap(({ node }, at) => (same[at] === true ? [node] : []));
+    };
     const removals = (): number => host.need(rosterContract).removed().length;
     /** Not on a guess: alone, a newcomer would make a secret that nobody else has. */
     const isDue = (): boolean => started().sure && removals() > started().standing.removals;
@@ -116,8 +116,7 @@ export const revocation = definePlugin<v.InferOutput<typeof options>>({
         if (stopped) break;
         const asked = left.slice(0, pushedAtOnce);
         left = left.slice(pushedAtOnce);
-        const same = await Promise.all(asked.map((member) => started().compare(member)));
-        for (const [at, { node }] of asked.entries()) if (same[at] === true) answered.add(node);
+        for (const node of await compared(asked)) answered.add(node);
       }
       const waiting = new Set(
         started()
@@ -127,7 +126,9 @@ export const revocation = definePlugin<v.InferOutput<typeof options>>({
       );
       return {
         generation: started().standing.generation,
-        confirmed: others().flatMap(({ node }) => (waiting.has(node) ? [] : [node])),
+        confirmed: started()
+          .others()
+          .flatMap(({ node }) => (waiting.has(node) ? [] : [node])),
         waiting: [...waiting],
       };
     };
@@ -167,7 +168,11 @@ export const revocation = definePlugin<v.InferOutput<typeof options>>({
     /** Those to ask whether they have the newest secret. */
     const doubted = (): readonly AdmittedNode[] => {
       const waiting = started().waiting();
-      return waiting.length > 0 || !isOver() ? waiting : others().filter(({ node }) => !assured.has(node));
+      return waiting.length > 0 || !isOver()
+        ? waiting
+        : started()
+            .others()
+            .filter(({ node }) => !assured.has(node));
     };
 
     /** Drops what is older than the newest generation when its time is over. */
@@ -204,9 +209,11 @@ export const revocation = definePlugin<v.InferOutput<typeof options>>({
         const inDoubt = doubted();
         const isLast = isOver();
         const asked =
-          inDoubt.length > 0 ? shuffled(random, inDoubt).slice(0, atOnce) : shuffled(random, others()).slice(0, 1);
-        const same = await Promise.all(asked.map((member) => started().compare(member)));
-        for (const [at, { node }] of asked.entries()) if (isLast && same[at] === true) assured.add(node);
+          inDoubt.length > 0
+            ? shuffled(random, inDoubt).slice(0, atOnce)
+            : shuffled(random, started().others()).slice(0, 1);
+        const same = await compared(asked);
+        if (isLast) for (const node of same) assured.add(node);
         const pauseMs = isChanging || inDoubt.length > 0 ? settings.change_interval_ms : settings.compare_interval_ms;
         const pause = new AbortController();
         const stop = (): void => pause.abort();

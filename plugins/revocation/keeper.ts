@@ -26,7 +26,9 @@ export interface Keeper {
   readonly standing: Standing;
   /** Whether this node knows, by itself or from a member, whom the newest secret was made without. After a join it does not at first. */
   readonly sure: boolean;
-  /** Admitted others that have not said that they have the newest secret. */
+  /** Admitted others. */
+  others(): readonly AdmittedNode[];
+  /** Those of them that have not said that they have the newest secret. */
   waiting(): readonly AdmittedNode[];
   /** Compares with one member; true when both have the same afterwards. Never rejects. */
   compare(member: AdmittedNode): Promise<boolean>;
@@ -86,8 +88,8 @@ export function createKeeper(parts: {
     parts.changed();
   };
 
-  const admitted = (node: string): AdmittedNode | undefined =>
-    node === identity.node ? undefined : roster.admitted().find((each) => each.node === node);
+  const others = (): readonly AdmittedNode[] => roster.admitted().filter(({ node }) => node !== identity.node);
+  const admitted = (node: string): AdmittedNode | undefined => others().find((each) => each.node === node);
   const subjectOf = (generation: number): SealSubject => ({
     purpose: topic,
     about: [`cluster ${roster.founder}`, `generation ${generation}`],
@@ -155,11 +157,11 @@ export function createKeeper(parts: {
     get sure() {
       return standing().name === sureOf;
     },
+    others,
     waiting: () => {
       const { name } = standing();
-      const others = roster.admitted().filter(({ node }) => node !== identity.node);
       for (const node of confirmed.keys()) if (admitted(node) === undefined) confirmed.delete(node);
-      return others.filter(({ node }) => confirmed.get(node) !== name);
+      return others().filter(({ node }) => confirmed.get(node) !== name);
     },
     compare: async (member) => {
       try {

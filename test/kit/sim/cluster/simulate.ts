@@ -11,7 +11,7 @@ import { denser, drawFaults, faultClasses, type FaultClass, type FaultOptions } 
 import { measure, type Figures } from './figures.ts';
 import { Storm } from './storm.ts';
 import type { TraceLine } from './trace.ts';
-import { World } from './world.ts';
+import { isHanding, World } from './world.ts';
 
 export const fewestNodes = 2;
 export const mostNodes = 10;
@@ -72,8 +72,6 @@ export interface SimulationReport {
 
 /** How long a storm lasts, milliseconds. */
 const stormMs = 900_000;
-/** Within it a publisher has taken over from the one that named it, and said so to the HSDirs. */
-const handOverMs = 5_000;
 const settleMs = 60_000;
 
 export async function simulate(options: SimulationOptions): Promise<SimulationReport> {
@@ -139,9 +137,6 @@ export async function simulate(options: SimulationOptions): Promise<SimulationRe
       await clock.advance(Math.min(1_000, toMs - clock.monotonic()));
     }
   };
-  /** Where publishers take turns one may be about to begin when the calm is over: there are two for a moment. */
-  const isHanding = (): boolean =>
-    world.nodes.some(({ handing }) => handing !== undefined && clock.monotonic() - handing.atMs < handOverMs);
   for (const [index, node] of world.nodes.entries()) {
     await world.start(node);
     await clock.advance(index === 0 ? 3_000 : 50);
@@ -154,7 +149,8 @@ export async function simulate(options: SimulationOptions): Promise<SimulationRe
     await advance(Math.max(0, Math.min(stormMs, untilMs - calmMs - clock.monotonic())));
     storm.end();
     await advance(calmMs);
-    while (isHanding() && !over()) await advance(1_000);
+    // Where publishers take turns one may be about to begin just now.
+    while (isHanding(world.nodes, world.nowMs) && !over()) await advance(1_000);
     if (!over()) for (const checker of checkers) await checker.calm?.();
   }
   sampling = false;

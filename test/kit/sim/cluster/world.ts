@@ -61,6 +61,13 @@ const rememberedPassphrases = 8;
 /** Tor's own day, and clients that keep what they fetched: the public network's rules. */
 const votingSeconds = 3_600;
 
+/** Within it a publisher has taken over from the one that named it, and said so to the HSDirs. */
+const handOverMs = 5_000;
+
+/** True while one of the nodes has named its successor and that may not have begun: there are two publishers for a moment. */
+export const isHanding = (nodes: readonly SimulatedNode[], nowMs: number): boolean =>
+  nodes.some(({ handing }) => handing !== undefined && nowMs - handing.atMs < handOverMs);
+
 export class World {
   readonly clock: VirtualClock;
   readonly random: SeededRandom;

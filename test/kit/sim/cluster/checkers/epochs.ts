@@ -6,7 +6,7 @@
  */
 import { components } from '../components.ts';
 import { claimOf } from '../observe.ts';
-import type { SimulatedNode } from '../world.ts';
+import { isHanding, type SimulatedNode } from '../world.ts';
 import { isTorWell, reportOnce, type MakeChecker } from './checker.ts';
 import { watchWaiting } from './waiting.ts';
 
@@ -73,7 +73,7 @@ export const checkEpochs: MakeChecker = ({ world, storm, broken }) => {
         const text = (): string =>
           elected.map(({ name, daemon }) => `${name} (epoch ${daemon?.election.epoch})`).join(' and ');
         // Who names another goes on until that one has begun.
-        const handing = nodes.some((node) => node.handing !== undefined && world.nowMs - node.handing.atMs < stableMs);
+        const handing = isHanding(nodes, world.nowMs);
         if (elected.length > 1 && !handing) once('I2', `${text()} believe themselves publisher in one component`);
         const leftMs = Math.max(-Infinity, ...nodes.map(({ name }) => lastElectedMs.get(name) ?? -Infinity));
         const vacant = world.nowMs - sinceMs > vacantMs && world.nowMs - leftMs > takeoverMs;
