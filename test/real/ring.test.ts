@@ -18,6 +18,8 @@ import { describeReal } from './require.ts';
 
 const keys = Number(process.env.CHIMERA_RING_KEYS ?? 40);
 const askedAtOnce = 8;
+/** Tor asks those that are left then, and none twice in a quarter of an hour. */
+const askAgainMs = 10_000;
 
 interface Asked {
   readonly blinded: Set<string>;
@@ -66,7 +68,9 @@ describeReal('the HSDir ring of a live tor', ['tor'], () => {
       const ring = ringOf(before.hsdirs, slot.srv, slot.period);
       const blinded = blindedPublicKey(master.publicKey, slot.period);
       const ours = responsibleHsdirs(ring, blinded, slot.period, before.ringRules, 'fetch').map((r) => r.fingerprint);
-      for (let waited = 0; waited < 20_000 && entry.failed < new Set(ours).size; waited += 100) {
+      for (let waited = 0; waited < 40_000 && entry.failed < new Set(ours).size; waited += 100) {
+        // On a failure tor goes on to the next HSDir by itself, but not while it lacks directory information (hs_client.c).
+        if (waited > 0 && waited % askAgainMs === 0) await tor.command(`HSFETCH ${address}`);
         await runtime.clock.sleep(100);
       }
       const after = await tor.consensus();

@@ -134,7 +134,8 @@ export async function startCluster(runtime: Runtime, options: ClusterOptions): P
           implementation: 'wireguard-go',
         },
         redis: { server: formatEndpoint(redis.endpoint) },
-        log: { format: 'json', level: logs === undefined ? 'info' : 'debug' },
+        // What came of every cycle is told at this level.
+        log: { format: 'json', level: 'debug' },
       };
       await store.write(configPath, JSON.stringify(config));
       const node = createNodeProcess(name, identity.node, machines.enter(name), configPath, logs);

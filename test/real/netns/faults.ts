@@ -9,6 +9,7 @@ import {
   revisionsAtHsdirs,
   staleAt,
   until,
+  uploadsInGoodFaith,
   viewOf,
 } from './observer.ts';
 
@@ -85,17 +86,24 @@ function staleSince(node: ClusterNode, nodes: readonly ClusterNode[], sinceMs: n
 
 /**
  * Looks at the HSDirs just before `deposed` may publish again. What is given looks once more, and tells how often it has published in
- * a term that was over by then: by its own word, by HSDirs that have taken one, and by HSDirs that have refused one.
+ * a term that was over by then: by its own word, by HSDirs that have taken one, and by HSDirs that have refused one. After a cut that
+ * healed at `healedMs`, what it had begun in good faith is not counted as refused.
  */
-async function watchReturn(runtime: Runtime, cluster: Cluster, deposed: ClusterNode): Promise<() => Promise<number>> {
+async function watchReturn(
+  runtime: Runtime,
+  cluster: Cluster,
+  deposed: ClusterNode,
+): Promise<(healedMs?: number) => Promise<number>> {
   const { nodes } = cluster;
   const epoch = highestEpoch(nodes.filter((node) => node !== deposed));
-  const [before, refusedBefore] = [await revisionsAtHsdirs(cluster), await refusals(runtime, cluster)];
+  const before = await revisionsAtHsdirs(cluster);
   const sinceMs = runtime.clock.monotonic();
-  return async () => {
+  const refusedBefore = await refusals(runtime, cluster);
+  return async (healedMs) => {
     const taken = staleAt(before, await revisionsAtHsdirs(cluster), epoch).length;
     const refused = (await refusals(runtime, cluster)) - refusedBefore;
-    return staleSince(deposed, nodes, sinceMs) + taken + refused;
+    const excused = healedMs === undefined ? 0 : uploadsInGoodFaith(deposed.lines, sinceMs, healedMs);
+    return staleSince(deposed, nodes, sinceMs) + taken + Math.max(0, refused - excused);
   };
 }
 
@@ -141,10 +149,11 @@ export async function inflict(runtime: Runtime, cluster: Cluster, fault: FaultNa
     await clock.sleep(awayMs);
     const stalePublishes = await watchReturn(runtime, cluster, publisher);
     machines.heal();
+    const healedMs = clock.monotonic();
     await cluster.redis.start();
     const result = await end(times);
     await clock.sleep(watchMs);
-    return { ...result, stalePublishes: await stalePublishes() };
+    return { ...result, stalePublishes: await stalePublishes(healedMs) };
   }
   if (fault === 'tor') {
     await publisher.tor.kill('SIGKILL');

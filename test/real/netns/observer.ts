@@ -77,6 +77,26 @@ export function countRefusals(log: string): number {
   return log.match(/Descriptor revision counter in our cache is greater or equal/g)?.length ?? 0;
 }
 
+/** The ends of cycles that have uploaded, whatever came of it. */
+const hasUploaded = ({ message }: NodeLine): boolean =>
+  /^published: |^not confirmed: |HSDirs took| during the upload$/.test(message);
+
+/**
+ * How many uploads since `sinceMs` are of cycles that a publisher began before it heard who had followed it, at the latest at
+ * `healedMs` if it says nothing of that. Cut off from the others and not from Tor it publishes on, and cannot know; that HSDirs refuse
+ * what it sends is what epochs are for.
+ */
+export function uploadsInGoodFaith(lines: readonly NodeLine[], sinceMs: number, healedMs: number): number {
+  const copies = Math.max(0, ...lines.map(({ message }) => Number(/ of (\d+) HSDirs/.exec(message)?.[1] ?? 0)));
+  const since = lines.filter(({ atMs }) => atMs > sinceMs);
+  const heard = since.find(
+    ({ message, elected, publisher }) =>
+      message === 'the publisher changed' && elected === false && publisher !== undefined,
+  );
+  const untilMs = heard?.atMs ?? healedMs;
+  return copies * since.filter((line) => hasUploaded(line) && line.atMs - Number(line.durationMs) < untilMs).length;
+}
+
 /** The revision of the master's descriptor at each HSDir that answers, by its fingerprint. */
 export async function revisionsAtHsdirs({ prober, master }: Cluster): Promise<ReadonlyMap<string, bigint>> {
   const { hsdirs } = await prober.consensus();

@@ -187,3 +187,33 @@ test('one that has forgotten may be sent anything by a publisher that has heard 
   upload(1, true);
   expect(broken).toHaveLength(3);
 });
+
+test('who is silent keeps its introduction points for eight seconds from when the publisher heard it last (I4)', () => {
+  const { broken, context, world } = setUp();
+  const [node] = world.nodes as unknown as [SimulatedNode];
+  const heard = { node: 'id', heardAtMs: 0 };
+  const publisher = {
+    name: 'n2',
+    id: 'publisher',
+    daemon: { life: {}, mesh: { members: () => [heard] } },
+    parts: { machine: { monotonicOffsetMs: 500_000 } },
+  };
+  Object.assign(world, { node: (id: string) => [node, publisher].find((one) => one.id === id) });
+  world.observations.owners.set('other', 'publisher');
+  Object.assign(node, { daemon: undefined, changedAtMs: 60_000 });
+  const checker = checkDirectories(context);
+  const upload = (atMs: number, introPoints: readonly string[]): void => {
+    world.nowMs = atMs;
+    const sealed = { node: 'publisher', claimed: 1, sealedAtMs: atMs };
+    const common = { hsdir: 'A', blindedKey: 'b', accepted: true, alone: false, epoch: 1, sealed };
+    checker.upload?.({ ...common, atMs, introPoints, revision: BigInt(atMs) });
+  };
+  upload(50_000, ['point', 'other']);
+  heard.heardAtMs = 500_000 + 59_000;
+  upload(67_100, ['other']);
+  expect(broken).toEqual([]);
+  upload(67_200, ['point', 'other']);
+  heard.heardAtMs = 500_000 + 59_500;
+  upload(67_300, ['other']);
+  expect(broken).toEqual(['I4: n1 is silent for 7300 ms, its tor is well, and its introduction points are gone']);
+});

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import type { Visit } from '../../real/netns/client.ts';
-import { countRefusals, staleAt } from '../../real/netns/observer.ts';
+import { countRefusals, staleAt, uploadsInGoodFaith } from '../../real/netns/observer.ts';
+import type { NodeLine } from '../../real/netns/node-process.ts';
 import { stranded } from '../../real/netns/stranded.ts';
 import { spread, table } from '../../real/netns/table.ts';
 import { opeLimit } from '../../../core/onion/revision.ts';
@@ -26,6 +27,46 @@ test('an HSDir that has taken an earlier term’s descriptor is told, one that k
     ['new', third],
   ]);
   expect(staleAt(before, after, 4)).toEqual(['took', 'new']);
+});
+
+describe('uploads that a publisher began before it heard who had followed it, after a cut that healed at 10 s', () => {
+  const line = (atMs: number, durationMs: number, message: string): NodeLine => ({
+    atMs,
+    durationMs,
+    message,
+    level: 'debug',
+  });
+  const taken =
+    'published: 7 introduction points of 4 heads, taken by 16 of 16 HSDirs, fetched back from 6 of 6; all heads are live';
+  const refused = 'not published: confirm: none of 16 HSDirs took the descriptor';
+  const uploads = (...lines: NodeLine[]): number =>
+    uploadsInGoodFaith([line(500, 200, taken), ...lines], 9_000, 10_000);
+  const heard = (atMs: number, elected = false): NodeLine => ({
+    ...line(atMs, 0, 'the publisher changed'),
+    elected,
+    publisher: 'another',
+  });
+
+  test('are those of its cycles, whatever came of them', () => {
+    for (const end of [
+      refused,
+      'standby: the term of epoch 9 ended during the upload',
+      'not confirmed: 3 of 16 HSDirs',
+      taken,
+    ])
+      expect(uploads(line(10_500, 1_800, end))).toBe(16);
+    expect(uploads(line(10_800, 300, refused), heard(10_700))).toBe(16);
+    expect(uploads(line(9_800, 300, refused), line(10_800, 300, refused), heard(10_700))).toBe(32);
+  });
+
+  test('are not those of one that it began later, that ended before the watch, or that uploaded nothing', () => {
+    expect(uploads(line(10_500, 499, refused))).toBe(0);
+    expect(uploads(heard(10_700), line(11_000, 299, refused))).toBe(0);
+    expect(uploads(heard(10_700, true), line(11_000, 301, refused))).toBe(0);
+    expect(uploads(line(8_900, 100, taken))).toBe(0);
+    expect(uploads(line(10_500, 1_800, 'standby: another publishes'))).toBe(0);
+    expect(uploads(line(10_500, 1_800, 'unchanged: the same introduction points at the same HSDirs'))).toBe(0);
+  });
 });
 
 test('the middle and the largest of what was measured', () => {

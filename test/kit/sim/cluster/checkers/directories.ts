@@ -7,7 +7,7 @@ import type { Daemon } from '../node.ts';
 import type { SimulatedNode } from '../world.ts';
 import type { MakeChecker } from './checker.ts';
 
-/** A silent node's introduction points are held at least so long: mesh.suspicion_ms and hold_ms. */
+/** The introduction points of a node that is not heard are held at least so long: mesh.suspicion_ms and hold_ms. */
 const holdMs = 8_000;
 /** A head that was well for so long has been published. */
 const settledMs = 90_000;
@@ -47,15 +47,23 @@ export const checkDirectories: MakeChecker = ({ world, storm, broken }) => {
     }
   };
 
+  /** How long a node has not heard another: where the last words of that one were lost, for longer than it says nothing. */
+  const unheardMs = ({ daemon, parts }: SimulatedNode, other: SimulatedNode): number => {
+    const heardAtMs = daemon?.mesh.members().find(({ node }) => node === other.id)?.heardAtMs;
+    return heardAtMs === undefined ? 0 : world.nowMs + parts.machine.monotonicOffsetMs - heardAtMs;
+  };
+
   /** Of a node that has just fallen silent the introduction points stay. */
   const held = (upload: SeenUpload, before: SeenUpload | undefined, points: readonly string[]): void => {
     if (before?.introPoints === undefined || before.sealed?.node !== upload.sealed?.node) return;
     const there = new Set(points.map(owner));
+    const publisher = world.node(upload.sealed?.node ?? '');
     for (const node of world.nodes) {
       const { tor } = node.parts;
       if (there.has(node.id) || !before.introPoints.some((point) => owner(point) === node.id)) continue;
       const silent = node.daemon === undefined || node.daemon.life.state === 'paused';
       if (!silent || !tor.running || world.nowMs - node.changedAtMs > holdMs) continue;
+      if (publisher !== undefined && unheardMs(publisher, node) > holdMs) continue;
       if (
         storm.disturbances.some(
           ({ kind, nodes, untilMs }) =>
