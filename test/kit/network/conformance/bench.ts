@@ -54,6 +54,11 @@ export const socksTimeoutSeconds = 15;
 const uploadSeconds = 10;
 export const unixTime = (text: string): number => Date.parse(`${text.replace(' ', 'T')}Z`) / 1000;
 
+function halfAt(times: ConsensusTimes): string {
+  const { first, clientUses } = descriptorSlots(times, rules, {});
+  return `${clientUses} from ${first.period.number}`;
+}
+
 export class Bench {
   readonly subject: ConformanceSubject;
   readonly #controls = new Map<TorInstance, RawControl>();
@@ -232,10 +237,6 @@ export class Bench {
    * with each new shared random value a service closes the circuits of half of its introduction points.
    */
   async halfStands(tor: TorInstance, forSeconds = uploadSeconds): Promise<void> {
-    const halfAt = (times: ConsensusTimes): string => {
-      const { first, clientUses } = descriptorSlots(times, rules, {});
-      return `${clientUses} from ${first.period.number}`;
-    };
     await this.until(async () => {
       const times = await this.#times(tor);
       const voting = times.freshUntil - times.validAfter;
@@ -245,6 +246,11 @@ export class Bench {
       });
       return stands || undefined;
     }, this.subject.network.votingSeconds * 6_000);
+  }
+
+  /** The half of a time period that this tor has heard of last. */
+  async half(tor: TorInstance): Promise<string> {
+    return halfAt(await this.#times(tor));
   }
 
   async serviceKey(tor: TorInstance, name: string): Promise<MasterKey> {
