@@ -1,5 +1,6 @@
 /** A node that waits for a publisher out of its hearing is not blamed for it, and no longer than the rule of the election lets it wait. */
 import { expect, test } from 'vitest';
+import type { CycleResult } from '../../../core/pipeline/index.ts';
 import { watchWaiting } from '../../kit/sim/cluster/checkers/waiting.ts';
 import type { SeenUpload } from '../../kit/sim/cluster/directories.ts';
 import type { SimulatedNode, World } from '../../kit/sim/cluster/world.ts';
@@ -27,7 +28,15 @@ function setUp({ missing }: { readonly missing: boolean }) {
     record.value.claim = epoch;
     Object.assign(election, { epoch, elected: true });
   };
-  return { election, at, upload, claims };
+  const result = (nowMs: number, outcome: CycleResult['outcome']): void => {
+    world.nowMs = nowMs;
+    waiting.result(node, { outcome } as CycleResult);
+  };
+  const hasFailed = (nowMs: number): boolean => {
+    world.nowMs = nowMs;
+    return waiting.hasFailed(node);
+  };
+  return { election, at, upload, claims, result, hasFailed, node: node as { lives: number } };
 }
 
 test('it may wait for fifteen leases, and twice as long when it is outbid again', () => {
@@ -62,4 +71,21 @@ test('who is not elected without a later epoch at the HSDirs, or with nobody mis
   vacant.upload(5);
   Object.assign(vacant.election, { publisher: undefined, elected: false });
   expect(vacant.at(101_000)).toBe(false);
+});
+
+test('who has failed for longer than a lease need not publish for half a minute; who failed once, or has succeeded since, must', () => {
+  const { result, hasFailed, node } = setUp({ missing: false });
+  result(100_000, 'failed');
+  expect(hasFailed(100_500)).toBe(false);
+  result(102_500, 'failed');
+  result(103_000, 'standby');
+  expect(hasFailed(133_500)).toBe(true);
+  expect(hasFailed(133_501)).toBe(false);
+  node.lives = 2;
+  expect(hasFailed(110_000)).toBe(false);
+  node.lives = 1;
+  result(110_000, 'published');
+  expect(hasFailed(110_000)).toBe(false);
+  result(111_000, 'failed');
+  expect(hasFailed(111_000)).toBe(false);
 });

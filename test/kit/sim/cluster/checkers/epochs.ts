@@ -52,6 +52,7 @@ export const checkEpochs: MakeChecker = ({ world, storm, broken }) => {
     storm.disturbances.some(({ nodes, untilMs }) => nodes.includes(name) && untilMs > world.nowMs - vacantMs);
   return {
     upload: waiting.upload,
+    result: waiting.result,
     sample: () => {
       waiting.sample();
       for (const { name, lives, daemon } of world.awake()) {
@@ -79,7 +80,8 @@ export const checkEpochs: MakeChecker = ({ world, storm, broken }) => {
         const vacant = world.nowMs - sinceMs > vacantMs && world.nowMs - leftMs > takeoverMs;
         if (elected.length === 0 && vacant && !nodes.some(waiting.waits)) {
           const able = nodes.filter(
-            (node) => isTorWell(node) && node.daemon?.signer.ready === true && !hurt(node.name),
+            (node) =>
+              isTorWell(node) && node.daemon?.signer.ready === true && !hurt(node.name) && !waiting.hasFailed(node),
           );
           if (able.length > 0) {
             const names = able.map(({ name }) => name).join(' ');

@@ -2,7 +2,10 @@
  * Who does not publish because the election's rule says so (plugins/election/README.md): a publisher that finds a descriptor of a
  * later epoch while a member is missing waits, since that one may publish out of its hearing. Fifteen leases at first, and
  * twice as long each time that it happens again. Nobody else claims meanwhile: the others hear that there is a publisher.
+ * And a node whose own cycles failed for longer than a lease, as on a full disk, is not able to publish for as long from the last of
+ * them. That keeps nobody else from it.
  */
+import type { CycleResult } from '../../../../../core/pipeline/index.ts';
 import type { SeenUpload } from '../directories.ts';
 import { claimOf } from '../observe.ts';
 import type { SimulatedNode } from '../world.ts';
@@ -10,6 +13,8 @@ import type { CheckerContext } from './checker.ts';
 
 const firstWaitMs = 30_000;
 const mostDoublings = 7;
+const failedWaitMs = 30_000;
+const leaseMs = 2_000;
 /** Until it is noticed that the wait, or a member's absence, is over. */
 const noticedMs = 1_000;
 const missedMs = 15_000;
@@ -26,6 +31,8 @@ interface Known {
 
 export function watchWaiting({ world }: Pick<CheckerContext, 'world'>) {
   const nodes = new Map<string, Known>();
+  /** Since when the cycles of a node have failed one after the other, and when one did last. */
+  const failures = new Map<string, { readonly life: number; readonly sinceMs: number; readonly lastMs: number }>();
   /** Of all that an HSDir has taken. */
   let latest = -1;
 
@@ -55,13 +62,27 @@ export function watchWaiting({ world }: Pick<CheckerContext, 'world'>) {
   };
 
   return {
+    result: ({ name, lives: life }: SimulatedNode, { outcome }: CycleResult): void => {
+      // A standby's cycle shows nothing.
+      if (outcome === 'standby') return;
+      const before = failures.get(name);
+      const sinceMs = before?.life === life ? before.sinceMs : world.nowMs;
+      if (outcome === 'failed') failures.set(name, { life, sinceMs, lastMs: world.nowMs });
+      else failures.delete(name);
+    },
     upload: ({ accepted, epoch }: SeenUpload): void => {
       if (accepted) latest = Math.max(latest, epoch);
     },
     sample: (): void => {
       for (const node of world.awake()) look(node);
     },
-    /** Whether this node rightly waits. */
+    /** Whether this node has failed to publish, and rightly does not try again yet. */
+    hasFailed: ({ name, lives }: SimulatedNode): boolean => {
+      const failure = failures.get(name);
+      if (failure?.life !== lives || failure.lastMs - failure.sinceMs <= leaseMs) return false;
+      return world.nowMs - failure.lastMs <= failedWaitMs + noticedMs;
+    },
+    /** Whether this node rightly waits, and with it all that hear it. */
     waits: ({ name, lives }: SimulatedNode): boolean => {
       const known = nodes.get(name);
       if (known?.life !== lives || known.wait?.missing !== true) return false;
