@@ -4,6 +4,7 @@ import type { Cluster, ClusterNode } from './cluster.ts';
 import {
   firstLine,
   isPublication,
+  isTurn,
   publisherOf,
   refusals,
   revisionsAtHsdirs,
@@ -62,7 +63,7 @@ async function takeover(
     sinceMs,
     takeoverLimitMs,
     'a takeover',
-    ({ message, elected }) => message === 'the publisher changed' && elected === true,
+    (line) => isTurn(line) && line.elected === true,
   );
   const published = await firstLine(
     runtime,
@@ -171,9 +172,7 @@ export async function inflict(runtime: Runtime, cluster: Cluster, fault: FaultNa
   await cluster.redis.kill('SIGKILL');
   await clock.sleep(awayMs);
   await cluster.redis.start();
-  const changed = nodes.some((node) =>
-    node.lines.some(({ atMs, message }) => atMs > sinceMs && message === 'the publisher changed'),
-  );
+  const changed = nodes.some((node) => node.lines.some((line) => line.atMs > sinceMs && isTurn(line)));
   if (changed) throw new Error('the publisher changed when Redis was killed');
   return end({});
 }

@@ -11,8 +11,11 @@ interface View {
   readonly epoch: number;
 }
 
+/** A node's word that it has, or has lost, a publisher. */
+export const isTurn = ({ message }: NodeLine): boolean => message === 'the publisher changed';
+
 export function viewOf(node: ClusterNode): View | undefined {
-  const line = node.lines.findLast(({ message }) => message === 'the publisher changed');
+  const line = node.lines.findLast(isTurn);
   if (line === undefined || !node.running) return undefined;
   return {
     elected: line.elected === true,
@@ -89,10 +92,7 @@ const hasUploaded = ({ message }: NodeLine): boolean =>
 export function uploadsInGoodFaith(lines: readonly NodeLine[], sinceMs: number, healedMs: number): number {
   const copies = Math.max(0, ...lines.map(({ message }) => Number(/ of (\d+) HSDirs/.exec(message)?.[1] ?? 0)));
   const since = lines.filter(({ atMs }) => atMs > sinceMs);
-  const heard = since.find(
-    ({ message, elected, publisher }) =>
-      message === 'the publisher changed' && elected === false && publisher !== undefined,
-  );
+  const heard = since.find((line) => isTurn(line) && line.elected === false && line.publisher !== undefined);
   const untilMs = heard?.atMs ?? healedMs;
   return copies * since.filter((line) => hasUploaded(line) && line.atMs - Number(line.durationMs) < untilMs).length;
 }

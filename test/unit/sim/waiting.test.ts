@@ -1,6 +1,7 @@
 /** A node that waits for a publisher out of its hearing is not blamed for it, and no longer than the rule of the election lets it wait. */
 import { expect, test } from 'vitest';
 import type { CycleResult } from '../../../core/pipeline/index.ts';
+import { ChimeraError } from '../../../core/errors.ts';
 import { watchWaiting } from '../../kit/sim/cluster/checkers/waiting.ts';
 import type { SeenUpload } from '../../kit/sim/cluster/directories.ts';
 import type { SimulatedNode, World } from '../../kit/sim/cluster/world.ts';
@@ -28,9 +29,9 @@ function setUp({ missing }: { readonly missing: boolean }) {
     record.value.claim = epoch;
     Object.assign(election, { epoch, elected: true });
   };
-  const result = (nowMs: number, outcome: CycleResult['outcome']): void => {
+  const result = (nowMs: number, outcome: CycleResult['outcome'], error?: ChimeraError): void => {
     world.nowMs = nowMs;
-    waiting.result(node, { outcome } as CycleResult);
+    waiting.result(node, { outcome, error } as unknown as CycleResult);
   };
   const hasFailed = (nowMs: number): boolean => {
     world.nowMs = nowMs;
@@ -81,11 +82,20 @@ test('who has failed for longer than a lease need not publish for half a minute;
   result(103_000, 'standby');
   expect(hasFailed(133_500)).toBe(true);
   expect(hasFailed(133_501)).toBe(false);
-  node.lives = 2;
-  expect(hasFailed(110_000)).toBe(false);
-  node.lives = 1;
   result(110_000, 'published');
   expect(hasFailed(110_000)).toBe(false);
   result(111_000, 'failed');
   expect(hasFailed(111_000)).toBe(false);
+  result(114_000, 'failed');
+  expect(hasFailed(114_000)).toBe(true);
+  node.lives = 2;
+  expect(hasFailed(114_000)).toBe(false);
+});
+
+test('what another node would have failed at as well excuses nobody', () => {
+  const { result, hasFailed } = setUp({ missing: false });
+  for (const code of ['CYCLE_NO_CANDIDATES', 'CYCLE_NOT_ACCEPTED'] as const) {
+    for (const nowMs of [100_000, 103_000]) result(nowMs, 'failed', new ChimeraError(code, 'it failed'));
+    expect(hasFailed(103_500)).toBe(false);
+  }
 });

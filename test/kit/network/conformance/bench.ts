@@ -248,9 +248,20 @@ export class Bench {
     }, this.subject.network.votingSeconds * 6_000);
   }
 
-  /** The half of a time period that this tor has heard of last. */
-  async half(tor: TorInstance): Promise<string> {
-    return halfAt(await this.#times(tor));
+  /**
+   * What `look` sees or throws while this tor knows one half of a time period, from one that still lasts so long. Taken again
+   * where it heard of another one meanwhile: services close introduction circuits by themselves then, and clients fetch another
+   * descriptor.
+   */
+  async withinOneHalf<T>(tor: TorInstance, forSeconds: number, look: () => Promise<T>): Promise<T> {
+    for (;;) {
+      await this.halfStands(tor, forSeconds);
+      const half = halfAt(await this.#times(tor));
+      const [seen] = await Promise.allSettled([look()]);
+      if (halfAt(await this.#times(tor)) !== half) continue;
+      if (seen.status === 'rejected') throw seen.reason;
+      return seen.value;
+    }
   }
 
   async serviceKey(tor: TorInstance, name: string): Promise<MasterKey> {

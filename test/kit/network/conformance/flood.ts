@@ -75,25 +75,10 @@ export function checkFlood(cast: Cast): void {
       for (const address of [open, limited]) await cast.bench.serviceDescriptor(cast.other, address, points);
     }, cast.limitMs * 2);
 
-    /**
-     * What `look` sees or throws within one half of a time period, taken again where another one began meanwhile: services close
-     * introduction circuits by themselves then.
-     */
-    const withinOneHalf = async <T>(look: () => Promise<T>): Promise<T> => {
-      for (;;) {
-        await cast.bench.halfStands(cast.other, undisturbedSeconds);
-        // What circuits have read so far is told within a second.
-        await cast.bench.subject.pass(1_500);
-        const half = await cast.bench.half(cast.other);
-        const [seen] = await Promise.allSettled([look()]);
-        if ((await cast.bench.half(cast.other)) !== half) continue;
-        if (seen.status === 'rejected') throw seen.reason;
-        return seen.value;
-      }
-    };
-
     /** A flood of visits that have tor's own patience: the introductions that the service's tor tells of, and what it makes of them. */
     const served = async (): Promise<Flooded> => {
+      // What circuits have read so far is told within a second.
+      await cast.bench.subject.pass(1_500);
       const status = await cast.bench.getInfo(cast.other, 'circuit-status');
       const circuits = introductionCircuits(status).flatMap(({ id, address }) => (address === open ? [id] : []));
       const events = await cast.bench.listen(cast.other, 'CIRC CIRC_BW');
@@ -134,7 +119,7 @@ export function checkFlood(cast: Cast): void {
       async () => {
         const told: string[] = [];
         while (told.length < tries) {
-          const seen = await withinOneHalf(served);
+          const seen = await cast.bench.withinOneHalf(cast.other, undisturbedSeconds, served);
           told.push(JSON.stringify(seen));
           if (Object.values(seen).every((count) => count === visits.unlimited)) return;
           // Both sides take circuits for late at times, the more the shorter those before took, and introduce or meet once more.
@@ -149,7 +134,7 @@ export function checkFlood(cast: Cast): void {
     );
 
     cast.check('is dropped by the relays above the limit that the service has asked for', async () => {
-      const { rendezvous, seconds } = await withinOneHalf(letThrough);
+      const { rendezvous, seconds } = await cast.bench.withinOneHalf(cast.other, undisturbedSeconds, letThrough);
       expect(rendezvous).toBeGreaterThan(0);
       // tor counts whole seconds, and the buckets may be full at the start.
       expect(rendezvous).toBeLessThanOrEqual(points * (limit.burst + limit.perSecond * (Math.ceil(seconds) + 1)));

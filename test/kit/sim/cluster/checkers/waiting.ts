@@ -3,8 +3,9 @@
  * later epoch while a member is missing waits, since that one may publish out of its hearing. Fifteen leases at first, and
  * twice as long each time that it happens again. Nobody else claims meanwhile: the others hear that there is a publisher.
  * And a node whose own cycles failed for longer than a lease, as on a full disk, is not able to publish for as long from the last of
- * them. That keeps nobody else from it.
+ * them. That keeps nobody else from it, and what would fail elsewhere as well does not count.
  */
+import { isChimeraError } from '../../../../../core/errors.ts';
 import type { CycleResult } from '../../../../../core/pipeline/index.ts';
 import type { SeenUpload } from '../directories.ts';
 import { claimOf } from '../observe.ts';
@@ -27,12 +28,15 @@ interface Known {
   outbid: number;
   /** The later epoch for which it waits, and since when. */
   wait: { readonly epoch: number; readonly sinceMs: number; readonly missing: boolean } | undefined;
+  /** Since when its cycles have failed one after the other, and when one did last. */
+  failure: { readonly sinceMs: number; readonly lastMs: number } | undefined;
 }
+
+const isEverybodys = ({ error }: CycleResult): boolean =>
+  isChimeraError(error, 'CYCLE_NO_CANDIDATES') || isChimeraError(error, 'CYCLE_NOT_ACCEPTED');
 
 export function watchWaiting({ world }: Pick<CheckerContext, 'world'>) {
   const nodes = new Map<string, Known>();
-  /** Since when the cycles of a node have failed one after the other, and when one did last. */
-  const failures = new Map<string, { readonly life: number; readonly sinceMs: number; readonly lastMs: number }>();
   /** Of all that an HSDir has taken. */
   let latest = -1;
 
@@ -41,12 +45,19 @@ export function watchWaiting({ world }: Pick<CheckerContext, 'world'>) {
     world.awake().length < world.nodes.length ||
     world.nodes.some(({ changedAtMs }) => world.nowMs - changedAtMs < missedMs);
 
-  const look = ({ name, id, lives, daemon }: SimulatedNode): void => {
-    const { publisher, epoch = 0, elected } = daemon?.election ?? {};
+  /** What is known of this life of a node. */
+  const knownOf = ({ name, lives: life }: SimulatedNode): Known => {
     const before = nodes.get(name);
-    const known: Known =
-      before?.life === lives ? before : { life: lives, claim: undefined, outbid: 0, wait: undefined };
+    if (before?.life === life) return before;
+    const known: Known = { life, claim: undefined, outbid: 0, wait: undefined, failure: undefined };
     nodes.set(name, known);
+    return known;
+  };
+
+  const look = (node: SimulatedNode): void => {
+    const { id, daemon } = node;
+    const { publisher, epoch = 0, elected } = daemon?.election ?? {};
+    const known = knownOf(node);
     const claim = claimOf(daemon?.mesh, id);
     // One term after the other, without a pause between: it has outbid whoever had outbid it.
     if (claim !== undefined && known.claim !== undefined && claim > known.claim) known.outbid++;
@@ -62,13 +73,14 @@ export function watchWaiting({ world }: Pick<CheckerContext, 'world'>) {
   };
 
   return {
-    result: ({ name, lives: life }: SimulatedNode, { outcome }: CycleResult): void => {
+    result: (node: SimulatedNode, result: CycleResult): void => {
       // A standby's cycle shows nothing.
-      if (outcome === 'standby') return;
-      const before = failures.get(name);
-      const sinceMs = before?.life === life ? before.sinceMs : world.nowMs;
-      if (outcome === 'failed') failures.set(name, { life, sinceMs, lastMs: world.nowMs });
-      else failures.delete(name);
+      if (result.outcome === 'standby') return;
+      const known = knownOf(node);
+      const isOwnFailure = result.outcome === 'failed' && !isEverybodys(result);
+      known.failure = isOwnFailure
+        ? { sinceMs: known.failure?.sinceMs ?? world.nowMs, lastMs: world.nowMs }
+        : undefined;
     },
     upload: ({ accepted, epoch }: SeenUpload): void => {
       if (accepted) latest = Math.max(latest, epoch);
@@ -77,17 +89,17 @@ export function watchWaiting({ world }: Pick<CheckerContext, 'world'>) {
       for (const node of world.awake()) look(node);
     },
     /** Whether this node has failed to publish, and rightly does not try again yet. */
-    hasFailed: ({ name, lives }: SimulatedNode): boolean => {
-      const failure = failures.get(name);
-      if (failure?.life !== lives || failure.lastMs - failure.sinceMs <= leaseMs) return false;
+    hasFailed: (node: SimulatedNode): boolean => {
+      const { failure } = knownOf(node);
+      if (failure === undefined || failure.lastMs - failure.sinceMs <= leaseMs) return false;
       return world.nowMs - failure.lastMs <= failedWaitMs + noticedMs;
     },
     /** Whether this node rightly waits, and with it all that hear it. */
-    waits: ({ name, lives }: SimulatedNode): boolean => {
-      const known = nodes.get(name);
-      if (known?.life !== lives || known.wait?.missing !== true) return false;
-      const longMs = firstWaitMs * 2 ** Math.min(known.outbid, mostDoublings);
-      return world.nowMs - known.wait.sinceMs <= longMs + noticedMs;
+    waits: (node: SimulatedNode): boolean => {
+      const { wait, outbid } = knownOf(node);
+      if (wait?.missing !== true) return false;
+      const longMs = firstWaitMs * 2 ** Math.min(outbid, mostDoublings);
+      return world.nowMs - wait.sinceMs <= longMs + noticedMs;
     },
   };
 }
