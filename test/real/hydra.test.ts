@@ -23,7 +23,8 @@ async function besieged(): Promise<void> {
   expect(report.honest.failed).toBeLessThanOrEqual(report.honest.made / 100);
   expect(report.download).toBe('finished');
   // Few are joined at all: the ghost gives up its introduction points.
-  const { overASecond, open } = report.afterGrace;
+  const { refusesAfterMs, overASecond, open } = report.afterGrace;
+  expect(refusesAfterMs).toBeDefined();
   expect({ overASecond, open }).toEqual({ overASecond: 0, open: 0 });
 }
 

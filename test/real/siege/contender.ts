@@ -32,8 +32,12 @@ export interface Contender {
   readonly aim: OnionAddress;
   /** The head of the first tor, as results and events name it. */
   readonly flooded: string;
-  /** Of Chimera only: when the siege was reported, and what was published, on the monotonic clock. */
-  readonly seen: { reportedAtMs: number | undefined; readonly results: { atMs: number; result: CycleResult }[] };
+  /** Of Chimera only: when the siege was reported, what was published, and when the flooded head began to refuse, on the monotonic clock. */
+  readonly seen: {
+    reportedAtMs: number | undefined;
+    readonly results: { atMs: number; result: CycleResult }[];
+    refusingAtMs: number | undefined;
+  };
   /** Whether all heads that should be live are in what this client has fetched, a descriptor of these introduction points. */
   isComplete(introPoints: readonly IntroPoint[], client: TorClient): Promise<boolean>;
   startFirst(): Promise<void>;
@@ -63,11 +67,14 @@ async function chimera(preset: 'hydra' | 'stable', options: ContenderOptions): P
   const bus = createMemoryBus({ clock, random });
   const engines: Engine[] = [];
   const sites: Listener[] = [];
-  const seen: Contender['seen'] = { reportedAtMs: undefined, results: [] };
+  const [first = '', ...others] = names;
+  const flooded = `${members.identity(first).node}/1`;
+  const seen: Contender['seen'] = { reportedAtMs: undefined, results: [], refusingAtMs: undefined };
   const log: Log = {
     debug: () => undefined,
     info: (message, fields) => {
       if (/^the head is |ghost|head grows/.test(message)) tell(`${message} ${JSON.stringify(fields ?? {})}`);
+      if (message === 'the head is refusing' && fields?.head === flooded) seen.refusingAtMs ??= clock.monotonic();
     },
     warn: (message, fields) => {
       if (/ghost/.test(message)) tell(`${message} ${JSON.stringify(fields ?? {})}`);
@@ -97,11 +104,10 @@ async function chimera(preset: 'hydra' | 'stable', options: ContenderOptions): P
     engines.push(engine);
     await engine.start();
   };
-  const [first = '', ...others] = names;
   return {
     address,
     aim: address,
-    flooded: `${members.identity(first).node}/1`,
+    flooded,
     seen,
     isComplete: () => {
       const last = seen.results.filter(({ result }) => result.outcome === 'published').at(-1);
@@ -150,7 +156,7 @@ async function onionBalance({ runtime, network, tors, slowMs, tell }: ContenderO
     address,
     aim: addresses[0] as OnionAddress,
     flooded: addresses[0] as OnionAddress,
-    seen: { reportedAtMs: undefined, results: [] },
+    seen: { reportedAtMs: undefined, results: [], refusingAtMs: undefined },
     isComplete: async (introPoints, client) => {
       const published = introPoints.map(introPointId);
       const heads = await Promise.all([...tors.values()].map((tor) => introPointsOf(runtime, client, address, tor)));

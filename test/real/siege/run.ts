@@ -54,8 +54,10 @@ export interface SiegeRunReport {
   readonly seenAtHead: number;
   readonly headCpuPercent: number | undefined;
   readonly download: 'finished' | 'broken';
-  /** Of the rendezvous joined at the ghost after its grace, while the flood goes on and after it. */
+  /** Of the rendezvous joined at the ghost since it refuses, while the flood goes on and after it. */
   readonly afterGrace: {
+    /** From the cut on, milliseconds; undefined when it did not refuse. */
+    readonly refusesAfterMs: number | undefined;
     readonly joined: number;
     readonly overASecond: number;
     readonly longestMs: number;
@@ -66,6 +68,8 @@ export interface SiegeRunReport {
 const honestLimitMs = 60_000;
 const slowMs = 10_000;
 const floodLimitMs = 20_000;
+/** In which all that listen to a tor have heard of an event. */
+const heardMs = 100;
 /**
  * Half of a testing network's day: time period and shared random value change in turn. The flooders' descriptor is worth nothing
  * after a change, and they may fetch no other.
@@ -205,18 +209,14 @@ export async function runSiege(options: SiegeRunOptions): Promise<SiegeRunReport
     let seenAtHead = 0;
     const openAtHead = new Map<string, number>();
     const late = { joined: 0, overASecond: 0, longestMs: 0 };
-    /** When the ghost begins to refuse, with the half second in which it looks; the flood goes on beyond it. */
-    const refusesAtMs = (): number => {
-      const cut = seen.results.find(({ atMs, result }) => atMs > begunMs && left(result));
-      return cut === undefined ? Infinity : cut.atMs + graceSecs * 1_000 + 1_000;
-    };
     const release = watchRendezvous(
       headTor,
       { headOf: () => flooded, only: () => flooded },
       {
         seen: () => seenAtHead++,
         joined: (_head, id) => {
-          if (clock.monotonic() < refusesAtMs()) return;
+          // Joined while it drained is kept, and the ghost may have heard of it a moment before.
+          if (clock.monotonic() < (seen.refusingAtMs ?? Infinity) + heardMs) return;
           late.joined++;
           openAtHead.set(id, clock.monotonic());
         },
@@ -298,7 +298,13 @@ export async function runSiege(options: SiegeRunOptions): Promise<SiegeRunReport
           ? undefined
           : Number(((100 * (used - usedBefore)) / lastedSecs).toFixed(2)),
       download: download.includes('the end') ? 'finished' : 'broken',
-      afterGrace: { ...late, longestMs: Math.round(late.longestMs), open: openAtHead.size },
+      afterGrace: {
+        refusesAfterMs:
+          cut === undefined || seen.refusingAtMs === undefined ? undefined : Math.round(seen.refusingAtMs - cut.atMs),
+        ...late,
+        longestMs: Math.round(late.longestMs),
+        open: openAtHead.size,
+      },
     };
   } finally {
     for (const stop of stops) await stop();
