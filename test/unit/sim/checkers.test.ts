@@ -156,6 +156,28 @@ test('what stood still goes on with what it had sealed once it was elected again
   expect(broken).toHaveLength(1);
 });
 
+test('what was on its way to one that has forgotten may arrive after its publisher has heard of a later term, and nothing later (I3)', () => {
+  const { election, world, broken, context } = setUp();
+  const checker = checkDirectories(context);
+  const sealed = { node: 'id', claimed: 1, sealedAtMs: 0 } as unknown as SeenUpload['sealed'];
+  const common = { hsdir: 'A', blindedKey: 'b', atMs: 0, accepted: true, introPoints: ['point'], alone: true };
+  const arrives = (nowMs: number): void => {
+    world.nowMs = nowMs;
+    const other = { ...sealed, node: 'other' } as SeenUpload['sealed'];
+    checker.upload?.({ ...common, sealed: other, revision: 3n, epoch: 3 });
+    checker.upload?.({ ...common, sealed, revision: 1n, epoch: 1 });
+  };
+  election.epoch = 1;
+  checker.sample?.();
+  election.epoch = 4;
+  world.nowMs = 250;
+  checker.sample?.();
+  arrives(399);
+  expect(broken).toEqual([]);
+  arrives(400);
+  expect(broken).toHaveLength(1);
+});
+
 test('one that has forgotten may be sent anything by a publisher that has heard of nothing later, and others may not (I3)', () => {
   const { election, broken, context } = setUp();
   const checker = checkDirectories(context);

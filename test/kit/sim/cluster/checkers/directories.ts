@@ -18,12 +18,16 @@ const holding: ReadonlySet<string> = new Set(['torOffline', 'torHang']);
 const soonMs = 30_000;
 /** A tor sends on what it was given before. */
 const inTorMs = 2_000;
+/** The longest that an upload is on its way: the embedded network's directoryMs, and the control port before it. */
+const onItsWayMs = 150;
 
 export const checkDirectories: MakeChecker = ({ world, storm, broken }) => {
   const newest = new Map<string, SeenUpload>();
   const highest: { atMs: number; epoch: number }[] = [];
   /** When each did not believe itself publisher, last. */
   const lost = new WeakMap<Daemon, number>();
+  /** Since when each has known of which epoch. */
+  const known = new WeakMap<Daemon, { atMs: number; epoch: number | undefined }[]>();
   const owner = (point: string): string | undefined => world.observations.owners.get(point);
 
   const isWell = (node: SimulatedNode): boolean =>
@@ -116,20 +120,32 @@ export const checkDirectories: MakeChecker = ({ world, storm, broken }) => {
     );
   };
 
+  /** The epoch that a node knew of when what arrives now from it was on its way at the latest. */
+  const epochThen = (daemon: Daemon | undefined): number | undefined => {
+    const then = daemon && known.get(daemon)?.findLast(({ atMs }) => atMs <= world.nowMs - onItsWayMs);
+    return then === undefined ? daemon?.election.epoch : then.epoch;
+  };
+
   /**
-   * The publisher knows of no term as late as that of `before`: it has just joined or has lost its memory, and hears nobody; or
+   * The publisher knew of no term as late as that of `before`: it has just joined or has lost its memory, and hears nobody; or
    * another came to its own epoch on the other side of a cut.
    */
   const ignorant = ({ sealed }: SeenUpload, before: SeenUpload | undefined): boolean => {
-    const epoch = world.node(sealed?.node ?? '')?.daemon?.election.epoch;
+    const epoch = epochThen(world.node(sealed?.node ?? '')?.daemon);
     if (before === undefined || epoch === undefined || epoch > before.epoch) return false;
     return epoch < before.epoch || before.sealed?.node !== sealed?.node;
   };
 
   return {
     sample: () => {
-      for (const { daemon } of world.awake())
-        if (daemon !== undefined && !daemon.election.elected) lost.set(daemon, world.nowMs);
+      for (const { daemon } of world.awake()) {
+        if (daemon === undefined) continue;
+        const { elected, epoch } = daemon.election;
+        if (!elected) lost.set(daemon, world.nowMs);
+        const terms = known.get(daemon) ?? [];
+        if (terms.length === 0 || terms.at(-1)?.epoch !== epoch) terms.push({ atMs: world.nowMs, epoch });
+        known.set(daemon, terms);
+      }
     },
     upload: (upload) => {
       const place = `${upload.hsdir} ${upload.blindedKey}`;
