@@ -16,7 +16,8 @@ function setUp() {
     signer: { ready: true },
   };
   const tor = { running: true, run: { online: true, process: { frozen: false } } };
-  const node = { name: 'n1', id: 'id', lives: 1, changedAtMs: 0, daemon, parts: { tor } };
+  const named = new Map<string, number>();
+  const node = { name: 'n1', id: 'id', lives: 1, changedAtMs: 0, daemon, parts: { tor }, named };
   const world = {
     nowMs: 0,
     membersChangedAtMs: 0,
@@ -62,7 +63,7 @@ test('who names its successor publishes on until that one has begun, for five se
   world.awake = () => [node, heir] as never;
   const checker = checkEpochs(context);
   world.nowMs = 60_000;
-  node.handing = { to: 'heir', atMs: 59_000 };
+  node.named.set('heir', 59_000);
   checker.sample?.();
   expect(broken).toEqual([]);
   world.nowMs = 64_000;

@@ -90,8 +90,8 @@ export function measure(world: World, storm: Storm) {
       const now = publisher();
       const epoch = now?.daemon?.election.epoch ?? 0;
       if (now === undefined) return;
-      const named = last && world.node(last.id)?.handing;
-      const handed = named?.to === now.id && world.nowMs - named.atMs < handOverMs;
+      const namedAtMs = world.node(last?.id ?? '')?.named.get(now.id) ?? -Infinity;
+      const handed = world.nowMs - namedAtMs < handOverMs;
       if (quiet && last !== undefined && now.id !== last.id && epoch > last.epoch && !handed) {
         falseTakeovers++;
         world.trace.line(`FALSE TAKEOVER: ${now.name} in epoch ${epoch}`);

@@ -37,8 +37,8 @@ export interface SimulatedNode {
   changedAtMs: number;
   /** Of one that was removed: its machine is gone, and is started no more. */
   scrapped: boolean;
-  /** Whom it named last as the next publisher. */
-  handing: { readonly to: string; readonly atMs: number } | undefined;
+  /** Whom it has named the next publisher, and when last: another one, too, where it does not hear the first. */
+  readonly named: Map<string, number>;
 }
 
 export interface WorldOptions {
@@ -66,7 +66,7 @@ const handOverMs = 5_000;
 
 /** True while one of the nodes has named its successor and that may not have begun: there are two publishers for a moment. */
 export const isHanding = (nodes: readonly SimulatedNode[], nowMs: number): boolean =>
-  nodes.some(({ handing }) => handing !== undefined && nowMs - handing.atMs < handOverMs);
+  nodes.some(({ named }) => [...named.values()].some((atMs) => nowMs - atMs < handOverMs));
 
 export class World {
   readonly clock: VirtualClock;
@@ -191,8 +191,7 @@ export class World {
       restartsTor: this.#restartsTor,
       proxied: this.proxied,
       onHandOver: (to) => {
-        const node = this.node(identity.node);
-        if (node !== undefined) node.handing = { to, atMs: this.nowMs };
+        this.node(identity.node)?.named.set(to, this.nowMs);
       },
       observer: createObserver(this.observations, () => this.nowMs, identity.node),
     };
@@ -205,7 +204,7 @@ export class World {
       lives: 0,
       changedAtMs: this.nowMs,
       scrapped: false,
-      handing: undefined,
+      named: new Map(),
     };
   }
 
